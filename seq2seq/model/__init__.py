@@ -1,0 +1,19 @@
+"""The model: attention, encoder, decoder, and the three put together."""
+
+from seq2seq.model.attention import ATTENTIONS, Attention, Memory
+from seq2seq.model.decoder import Decoder, DecoderState, StepOutput
+from seq2seq.model.encoder import BRIDGES, Encoder, EncoderOutput
+from seq2seq.model.seq2seq import Seq2Seq
+
+__all__ = [
+    "ATTENTIONS",
+    "BRIDGES",
+    "Attention",
+    "Decoder",
+    "DecoderState",
+    "Encoder",
+    "EncoderOutput",
+    "Memory",
+    "Seq2Seq",
+    "StepOutput",
+]

@@ -1,0 +1,416 @@
+"""The composition root: settings to objects. Only this module knows both."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shutil
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from seq2seq.config import (
+    DataConfig,
+    DecodeConfig,
+    DecodeOverrides,
+    EvaluateConfig,
+    FilesConfig,
+    MachineConfig,
+    ModelConfig,
+    Multi30kConfig,
+    PhrasebookConfig,
+    PlateauConfig,
+    ScheduleConfig,
+    SplitFiles,
+    SubwordConfig,
+    TokenizerConfig,
+    TrainConfig,
+    WordConfig,
+    check_decode,
+    flat,
+    read_train_config,
+    to_yaml,
+)
+from seq2seq.data import corpus, multi30k
+from seq2seq.data.batch import TokenizedPairs
+from seq2seq.data.corpus import ParallelText, SplitReport
+from seq2seq.data.loader import BatchLoader
+from seq2seq.data.subwords import SubwordOptions, SubwordTokenizer
+from seq2seq.data.tokenizer import BOS, EOS, Sampling, Tokenizer
+from seq2seq.data.tokenizer_pair import TokenizerPair
+from seq2seq.data.words import WordTokenizer, load_vectors
+from seq2seq.errors import ConfigError, DataError
+from seq2seq.model import ATTENTIONS, BRIDGES, Attention, Decoder, Encoder, Seq2Seq
+from seq2seq.search import SearchOptions
+from seq2seq.training.checkpoint import (
+    CONFIG,
+    TOKENIZER,
+    RunDirectory,
+    checkpoint_path,
+    load_weights,
+    read_info,
+    read_result,
+)
+from seq2seq.training.optim import OPTIMIZERS, Constant, Ema, InverseSqrt, Plateau, Schedule
+from seq2seq.training.tracker import Tracker
+from seq2seq.training.trainer import Trainer, TrainerOptions
+from seq2seq.training.validator import Validator
+from seq2seq.translator import Translator, forbidden_tokens
+
+logger = logging.getLogger(__name__)
+
+PHRASEBOOK = Path(__file__).parents[1] / "data" / "phrasebook"
+
+
+# --- machine ---------------------------------------------------------------------------------------------
+
+
+def device(machine: MachineConfig) -> torch.device:
+    """The device to run on; sets the number of threads.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    if machine.num_threads is not None:
+        torch.set_num_threads(machine.num_threads)
+    if machine.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("machine.device=cuda: torch sees no CUDA device here; use machine.device=cpu")
+    if machine.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(machine.device)
+
+
+# --- data ------------------------------------------------------------------------------------------------
+
+
+def read_split(data: DataConfig, split: str) -> ParallelText:
+    """The sentence pairs of a split as they are in its files.
+
+    Raises:
+        DataError: a file is missing or malformed.
+        ConfigError: the data has no such split.
+    """
+    if isinstance(data, Multi30kConfig):
+        root = Path(data.root) if data.root else None
+        return corpus.read_parallel(
+            *multi30k.locate(split, data.src, data.tgt, root=root, cache=Path(data.download_dir))
+        )
+    if split not in ("train", "valid", "test"):
+        raise ConfigError(f"split={split}: data={data.name} has train, valid and test")
+    if isinstance(data, PhrasebookConfig):
+        return corpus.read_parallel(PHRASEBOOK / f"{split}.{data.src}", PHRASEBOOK / f"{split}.{data.tgt}")
+    assert isinstance(data, FilesConfig)
+    files = {"train": data.train, "valid": data.valid, "test": data.test}[split]
+    if files.tsv and not (files.src or files.tgt):
+        return corpus.read_tsv(Path(files.tsv))
+    if files.src and files.tgt and not files.tsv:
+        return corpus.read_parallel(Path(files.src), Path(files.tgt))
+    raise ConfigError(f"data.{split}: give data.{split}.src and data.{split}.tgt, or data.{split}.tsv alone")
+
+
+def tokenizers(config: TrainConfig, train: ParallelText) -> TokenizerPair:
+    """The tokenizers trained on the training split, or what the cache has of them."""
+    settings = config.tokenizer
+    described = {**dataclasses.asdict(settings), "src_vectors": None, "tgt_vectors": None, "sample": None}
+    train_one = partial(train_tokenizer, settings=settings)
+    cache = Path(config.data.cache_dir)
+    return TokenizerPair.train_or_cached(cache, described, train.src, train.tgt, train_one, settings.joint)
+
+
+def train_tokenizer(lines: list[str], settings: TokenizerConfig) -> Tokenizer:
+    """One tokenizer, of the kind that ``settings`` asks for."""
+    if isinstance(settings, WordConfig):
+        return WordTokenizer.train(lines, settings.min_frequency, settings.max_size)
+    assert isinstance(settings, SubwordConfig)
+    options = SubwordOptions(
+        model_type=settings.name,
+        vocab_size=settings.vocab_size,
+        character_coverage=settings.character_coverage,
+        byte_fallback=settings.byte_fallback,
+        normalization=settings.normalization,
+    )
+    return SubwordTokenizer.train(lines, options)
+
+
+def tokenize(text: ParallelText, pair: TokenizerPair, sampling: Sampling | None = None) -> TokenizedPairs:
+    """Token ids of both sides."""
+    return TokenizedPairs(pair.src.encode(text.src, sampling), pair.tgt.encode(text.tgt, sampling))
+
+
+def loader(config: TrainConfig, text: ParallelText, pair: TokenizerPair, report: SplitReport) -> BatchLoader:
+    """Batches of the training split; over-length pairs are counted in ``report``."""
+    data, settings = config.data, config.tokenizer
+    plain = tokenize(text, pair)
+    report.over_length = sum(plain.over_length(data.max_length))
+    report.over_length_dropped = data.over_length == "drop"
+    fixed = plain.limited(data.max_length, data.over_length)
+    if not fixed:
+        raise DataError(f"train: all {len(text):,} pairs are longer than data.max_length={data.max_length} tokens")
+
+    def sampled(epoch: int) -> TokenizedPairs:
+        assert isinstance(settings, SubwordConfig)
+        sampling = Sampling(seed=1000 * config.seed + epoch + 1, alpha=settings.sampling_alpha)
+        return tokenize(text, pair, sampling).limited(data.max_length, data.over_length)
+
+    samples = isinstance(settings, SubwordConfig) and settings.sample
+    return BatchLoader(sampled if samples else lambda _: fixed, config.trainer.batch_tokens, config.seed)
+
+
+# --- model -----------------------------------------------------------------------------------------------
+
+
+def attention(config: TrainConfig) -> Attention:
+    """The attention that the settings name."""
+    memory_size = 2 * config.model.encoder_size
+    sizes = {"size": config.attention.size} if hasattr(config.attention, "size") else {}
+    return ATTENTIONS[config.attention.variant](config.model.decoder_size, memory_size, **sizes)
+
+
+def model(config: TrainConfig, src_vocab_size: int, tgt_vocab_size: int) -> Seq2Seq:
+    """A new model, its weights drawn at random."""
+    sizes: ModelConfig = config.model
+    dropout = sizes.dropout
+    src_embedding = nn.Embedding(src_vocab_size, sizes.embedding_size)
+    tgt_embedding = (
+        src_embedding if sizes.tie_embeddings == "all" else nn.Embedding(tgt_vocab_size, sizes.embedding_size)
+    )
+    encoder = Encoder(
+        src_embedding,
+        sizes.encoder_size,
+        sizes.encoder_layers,
+        embedding_dropout=dropout.embedding,
+        layer_dropout=dropout.layers,
+    )
+    decoder = Decoder(
+        tgt_embedding,
+        attention(config),
+        encoder.memory_size,
+        sizes.decoder_size,
+        sizes.readout_size,
+        sizes.decoder_layers,
+        tie_output=sizes.tie_embeddings != "none",
+        embedding_dropout=dropout.embedding,
+        recurrent_dropout=dropout.recurrent,
+        layer_dropout=dropout.layers,
+        readout_dropout=dropout.readout,
+    )
+    bridge = BRIDGES[sizes.bridge](encoder.memory_size, sizes.decoder_size, sizes.decoder_layers)
+    return Seq2Seq(encoder, bridge, decoder)
+
+
+def use_pretrained_vectors(net: Seq2Seq, settings: WordConfig, pair: TokenizerPair) -> None:
+    """Put pretrained vectors into the embeddings, for the words that the files have."""
+    sides = [
+        (settings.src_vectors, pair.src, net.encoder.embedding),
+        (settings.tgt_vectors, pair.tgt, net.decoder.embedding),
+    ]
+    for path, tokenizer, embedding in sides:
+        if path is None:
+            continue
+        vectors, found = load_vectors(Path(path), tokenizer.pieces(range(len(tokenizer))), embedding.embedding_dim)
+        with torch.no_grad():
+            embedding.weight[found] = vectors[found]
+        logger.info("vectors: %s has %d of the %d words", path, int(found.sum()), len(tokenizer))
+
+
+# --- search ----------------------------------------------------------------------------------------------
+
+
+def translator(net: Seq2Seq, pair: TokenizerPair, decode: DecodeConfig) -> Translator:
+    """A translator that searches as ``decode`` says."""
+    check_decode(decode)
+    options = SearchOptions(
+        bos=BOS,
+        eos=EOS,
+        forbidden=forbidden_tokens(decode.allow_unk),
+        beam_size=decode.beam_size,
+        length_penalty=decode.length_penalty,
+        coverage_penalty=decode.coverage_penalty,
+        num_best=decode.num_best,
+        max_ratio=decode.max_ratio,
+        max_offset=decode.max_offset,
+    )
+    return Translator(net, pair, options, decode.batch_tokens, decode.max_src_tokens)
+
+
+class LoadedRun(NamedTuple):
+    """A trained model, ready to translate."""
+
+    path: Path  # of the checkpoint
+    config: TrainConfig
+    translator: Translator
+
+
+def load_run(run: str, checkpoint: str, overrides: DecodeOverrides, machine: MachineConfig) -> LoadedRun:
+    """The model of ``run``, a run directory or a copy of its best/.
+
+    Raises:
+        CheckpointError: it is missing, damaged or of another version.
+    """
+    path = checkpoint_path(Path(run), checkpoint)
+    config = read_train_config(path / CONFIG)
+    pair = TokenizerPair.load(path / TOKENIZER)
+    read_info(path, pair)
+    net = model(config, len(pair.src), len(pair.tgt))
+    load_weights(path, net)
+    return LoadedRun(path, config, translator(net.to(device(machine)), pair, overrides.applied_to(config.decode)))
+
+
+def test_set(settings: EvaluateConfig, data: DataConfig) -> tuple[str, ParallelText]:
+    """What to evaluate on, with a name for it: one's own files, or a split of the run's data."""
+    if settings.src_file and settings.ref_file:
+        source, reference = Path(settings.src_file), Path(settings.ref_file)
+        return source.stem, corpus.read_parallel(source, reference)
+    if settings.src_file or settings.ref_file:
+        raise ConfigError("src_file and ref_file: give both, or neither and a split=")
+    if settings.data_root is not None and isinstance(data, Multi30kConfig):
+        data = dataclasses.replace(data, root=settings.data_root)
+    return settings.split, read_split(data, settings.split)
+
+
+def evaluation_directory(checkpoint: Path) -> Path:
+    """Where an evaluation is written: beside best/ and last/, or inside a copied checkpoint."""
+    is_copy = not (checkpoint.parent / CONFIG).exists()
+    return (checkpoint if is_copy else checkpoint.parent) / "evaluation"
+
+
+# --- training --------------------------------------------------------------------------------------------
+
+
+def schedule(settings: ScheduleConfig, lr: float) -> Schedule:
+    """The learning-rate schedule that the settings name."""
+    if isinstance(settings, PlateauConfig):
+        return Plateau(
+            settings.metric, settings.factor, settings.patience, settings.min_lr / lr, settings.warmup_steps
+        )
+    return {"constant": Constant, "inverse_sqrt": InverseSqrt}[settings.name](settings.warmup_steps)
+
+
+def run_path(config: TrainConfig) -> Path:
+    """The run's directory: its name, or one made of the choices."""
+    data = config.data
+    made = (
+        f"{data.name}_{data.src}_{data.tgt}_{config.attention.variant}_{config.tokenizer.name}_seed{config.seed}"
+    )
+    return Path(config.runs_dir) / (config.name or made)
+
+
+IRRELEVANT = ("overwrite", "runs_dir", "machine.", "data.root", "data.download_dir", "data.cache_dir")
+"""Settings that may differ between two starts of the same run."""
+
+
+def finished_result(config: TrainConfig) -> dict[str, Any] | None:
+    """The result of this very run, if its directory holds it, finished; None if there is none yet.
+
+    Raises:
+        ConfigError: the directory holds another run, or an unfinished one.
+    """
+    path = run_path(config)
+    if config.overwrite or not (path / CONFIG).exists():
+        return None
+    saved, asked = flat(read_train_config(path / CONFIG)), flat(config)
+    relevant = [key for key in asked if not key.startswith(IRRELEVANT)]
+    changed = [f"{key} {saved.get(key)} → {asked[key]}" for key in relevant if saved.get(key) != asked[key]]
+    remedy = "choose another name=, or overwrite=true to start over"
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise ConfigError(f"{path} holds a run with other settings ({', '.join(changed[:3])}{more}): {remedy}")
+    result = read_result(path)
+    if result is None:
+        raise ConfigError(f"{path} holds an unfinished run: {remedy}")
+    return result
+
+
+def make_run_directory(config: TrainConfig) -> Path:
+    """The run's directory, made, and emptied of an earlier run.
+
+    Raises:
+        ConfigError: it can't be written.
+    """
+    path = run_path(config)
+    try:
+        if (path / CONFIG).exists():
+            shutil.rmtree(path)
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: can't be written ({error.strerror}); choose another runs_dir= or name="
+        ) from None
+    return path
+
+
+def training(config: TrainConfig) -> Trainer:
+    """Read the data, train the tokenizers, build the model and everything around it."""
+    torch.manual_seed(config.seed)
+    where = device(config.machine)
+    train_text, train_report = corpus.clean("train", read_split(config.data, "train"))
+    valid_text, valid_report = corpus.clean("valid", read_split(config.data, "valid"), train_text)
+    reports = [train_report, valid_report]
+    if not isinstance(config.data, FilesConfig) or config.data.test != SplitFiles():
+        reports.append(corpus.clean("test", read_split(config.data, "test"), train_text)[1])
+    pair = tokenizers(config, train_text)
+    batches = loader(config, train_text, pair, train_report)
+    logger.info("%s", corpus.report_table(reports))
+    net = model(config, len(pair.src), len(pair.tgt))
+    if isinstance(config.tokenizer, WordConfig):
+        use_pretrained_vectors(net, config.tokenizer, pair)
+    net.to(where)
+    logger.info(
+        "vocabulary %s · %s parameters · %s, %d threads",
+        f"{len(pair.src):,} joint" if pair.joint else f"{len(pair.src):,} + {len(pair.tgt):,}",
+        f"{net.num_parameters():,}",
+        where,
+        torch.get_num_threads(),
+    )
+    decode = dataclasses.replace(config.decode, beam_size=config.trainer.valid_beam_size, num_best=1)
+    searcher = translator(net, pair, decode)
+    validator = Validator(valid_text, pair, searcher, config.trainer.batch_tokens, config.data.tgt)
+    run = RunDirectory(run_path(config), to_yaml(config), pair)
+    tracker = Tracker(run.path)
+    tracker.config(to_yaml(config), flat(config), [f"best/{config.trainer.metric}"])
+    return trainer(config, net, batches, validator, run, tracker)
+
+
+def trainer(
+    config: TrainConfig,
+    net: Seq2Seq,
+    batches: BatchLoader,
+    validator: Validator,
+    run: RunDirectory,
+    tracker: Tracker,
+) -> Trainer:
+    """The training loop with its optimizer, schedule and average."""
+    settings, optim = config.trainer, config.optimizer
+    optimizer = OPTIMIZERS[optim.name](
+        net.parameters(),
+        lr=optim.lr,
+        betas=(optim.betas[0], optim.betas[1]),
+        eps=optim.eps,
+        weight_decay=optim.weight_decay,
+        fused=True,
+    )
+    options = TrainerOptions(
+        lr=optim.lr,
+        max_epochs=settings.max_epochs,
+        max_steps=settings.max_steps,
+        accumulate=settings.accumulate,
+        clip_norm=settings.clip_norm,
+        label_smoothing=settings.label_smoothing,
+        validate_every=settings.validate_every,
+        validate_unit=settings.validate_unit,
+        metric=settings.metric,
+        patience=settings.patience,
+        average_last=settings.average == "last",
+        keep_last=settings.keep_last,
+        log_every=settings.log_every,
+        num_samples=settings.num_samples,
+    )
+    ema = Ema(net, settings.ema_decay) if settings.average == "ema" else None
+    rates = schedule(config.schedule, optim.lr)
+    return Trainer(net, optimizer, rates, batches, validator, run, tracker, options, ema)

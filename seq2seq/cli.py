@@ -1,0 +1,123 @@
+"""The frame of every script: Hydra's errors and ours as one line, messages to the terminal and the log."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TextIO
+
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+
+from seq2seq.config import GROUPS, SCRIPTS, did_you_mean, register_schemas
+from seq2seq.errors import UserError
+
+
+def run(main: Callable[[], Any], script: str) -> None:
+    """Run a ``hydra.main`` function; what the user can mend ends it with one line and exit status 1."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that exceptions arrive here
+    register_schemas()
+    try:
+        main()
+    except UserError as error:
+        fail(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        fail(explain(error, script))
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        sys.stdout = None
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def fail(message: str) -> None:
+    """Print the one line and end."""
+    sys.exit(f"error: {message}")
+
+
+def explain(error: Exception, script: str) -> str:
+    """One line for what Hydra or OmegaConf found wrong with the settings."""
+    if isinstance(error, MissingConfigException):
+        return _unknown_name(error)
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key}: a value is needed; give {error.full_key}=…"
+    cause = error.__cause__ if isinstance(error, ConfigCompositionException) and error.__cause__ else error
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError):
+        return f"{cause.full_key}: no such setting{_nearest_key(str(cause.full_key), script)}"
+    if isinstance(cause, OmegaConfBaseException):
+        return f"{cause.full_key}: {_first_line(cause)}"
+    return _first_line(error)
+
+
+def _unknown_name(error: MissingConfigException) -> str:
+    group, _, name = str(error.missing_cfg_file).rpartition("/")
+    options = [option for option in error.options or [] if option != "schema"]
+    if not group:
+        return f"{name}: no such config"
+    hint = did_you_mean(name, options)
+    if group == "attention" and name in ("dot", "general", "concat"):
+        hint = f"; did you mean attention=luong attention.score={name}?"
+    return f"{group}={name}: unknown; valid are {', '.join(options)}{hint}"
+
+
+def _nearest_key(given: str, script: str) -> str:
+    keys = [*_keys(SCRIPTS[script])]
+    if script == "train":
+        keys += [
+            f"{group}.{key}" for group, options in GROUPS.items() for cls in options.values() for key in _keys(cls)
+        ]
+    hint = did_you_mean(given, keys)
+    last = given.rpartition(".")[2]
+    homes = sorted({key for key in keys if key.rpartition(".")[2] == last})
+    return f"; did you mean {' or '.join(homes)}?" if homes else hint
+
+
+def _keys(cls: type, prefix: str = "") -> list[str]:
+    found = []
+    for item in fields(cls):
+        default = item.default_factory() if callable(item.default_factory) else None
+        if default is not None and is_dataclass(default):
+            found += _keys(type(default), f"{prefix}{item.name}.")
+        else:
+            found.append(prefix + item.name)
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def log_to(stream: TextIO, path: Path | None = None) -> None:
+    """Messages to ``stream``, and with times into the file ``path``."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
+    handlers[0].setFormatter(logging.Formatter("%(message)s"))
+    if path is not None:
+        handlers.append(logging.FileHandler(path, encoding="utf-8"))
+        handlers[1].setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
+
+
+def summary(path: Path, metric: str, result: Mapping[str, Any]) -> str:
+    """How a run ended, and what to do next."""
+    best, took = result["best"], timedelta(seconds=round(result["seconds"]))
+    return "\n".join(
+        [
+            f"finished: {result['stopped']}; {result['steps']:,} updates in {took}",
+            f"best {metric} {best[metric]:.2f} at update {result['best_step']:,} "
+            f"(BLEU {best['bleu']:.2f}, chrF {best['chrf']:.2f}, teacher-forced perplexity {best['ppl']:.2f})",
+            f"the run is in {path}; next:",
+            f"  python scripts/evaluate.py run={path} split=test",
+            f"  python scripts/translate.py run={path}",
+            f"  tensorboard --logdir {path}",
+        ]
+    )

@@ -1,0 +1,66 @@
+"""Tokenized pairs and the padded batches made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from seq2seq.data.tokenizer import BOS, EOS, PAD
+
+
+class TokenizedPairs(NamedTuple):
+    """Token ids of sentence pairs, without sentence start and end."""
+
+    src: list[list[int]]
+    tgt: list[list[int]]
+
+    def __len__(self) -> int:
+        return len(self.src)
+
+    def over_length(self, max_length: int) -> list[bool]:
+        """For each pair, whether a side has more than ``max_length`` tokens."""
+        return [max(len(src), len(tgt)) > max_length for src, tgt in zip(self.src, self.tgt, strict=True)]
+
+    def limited(self, max_length: int, over_length: str) -> TokenizedPairs:
+        """Pairs of at most ``max_length`` tokens a side: longer ones dropped or truncated (``over_length``)."""
+        if over_length == "truncate":
+            return TokenizedPairs(*([ids[:max_length] for ids in side] for side in self))
+        drop = self.over_length(max_length)
+        return TokenizedPairs(*([ids for ids, out in zip(side, drop, strict=True) if not out] for side in self))
+
+
+class Batch(NamedTuple):
+    """Padded token ids; B sentences, S and T the longest source and target with their end or start."""
+
+    src: Tensor  # (B, S) words, then </s>
+    src_mask: Tensor  # (B, S) True on real tokens
+    tgt_in: Tensor  # (B, T) <s>, then words
+    tgt_out: Tensor  # (B, T) words, then </s>
+
+    @property
+    def tgt_mask(self) -> Tensor:
+        """(B, T) True on real tokens."""
+        return self.tgt_out != PAD
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on ``device``."""
+        return Batch(*(part.to(device, non_blocking=True) for part in self))
+
+
+def collate(src: Sequence[Sequence[int]], tgt: Sequence[Sequence[int]]) -> Batch:
+    """Pad sentence pairs to a batch; every source ends in </s>, so none is of length 0."""
+    src_ids, src_mask = pad([[*ids, EOS] for ids in src])
+    tgt_in, _ = pad([[BOS, *ids] for ids in tgt])
+    tgt_out, _ = pad([[*ids, EOS] for ids in tgt])
+    return Batch(src_ids, src_mask, tgt_in, tgt_out)
+
+
+def pad(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Ids (B, longest) filled up with <pad>, and a mask that is True on what was given."""
+    width = max(len(row) for row in rows)
+    ids = torch.tensor([[*row, *[PAD] * (width - len(row))] for row in rows])
+    lengths = torch.tensor([len(row) for row in rows])
+    return ids, torch.arange(width) < lengths.unsqueeze(1)

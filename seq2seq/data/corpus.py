@@ -1,0 +1,138 @@
+"""Parallel text: read strictly, checked, cleaned in pairs, and every dropped pair counted."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
+from typing import NamedTuple
+
+from seq2seq.errors import DataError
+
+
+class ParallelText(NamedTuple):
+    """Sentence pairs and where they come from."""
+
+    src: list[str]
+    tgt: list[str]
+    line_numbers: list[int]  # of each pair in its file, from 1
+
+    def __len__(self) -> int:
+        return len(self.src)
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """(source, target) of each pair."""
+        return list(zip(self.src, self.tgt, strict=True))
+
+    def keep(self, flags: Sequence[bool]) -> ParallelText:
+        """The pairs whose flag is set."""
+        return ParallelText(*(list(compress(part, flags)) for part in self))  # type: ignore[arg-type]
+
+
+def read_lines(path: Path) -> list[str]:
+    r"""The lines of a UTF-8 file, plain or ``.gz``, split on "\n" alone.
+
+    A byte order mark at the start and a "\r" before a line's end are taken off; nothing else is.
+
+    Raises:
+        DataError: the file is missing, unreadable, empty or not UTF-8 (with ``path:line``).
+    """
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; check the data.* paths") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: can't be read ({error})") from error
+    if not data:
+        raise DataError(f"{path}: the file is empty; it needs at least one sentence")
+    lines = data.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\n").split(b"\n")
+    return [_decode(line, path, number) for number, line in enumerate(lines, 1)]
+
+
+def _decode(line: bytes, path: Path, number: int) -> str:
+    try:
+        return line.decode("utf-8").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        byte = line[error.start]
+        raise DataError(
+            f"{path}:{number}: not UTF-8 (byte 0x{byte:02x} at column {error.start + 1}); "
+            f"if the file is Latin-1: iconv -f latin1 -t utf-8"
+        ) from None
+
+
+def read_parallel(src: Path, tgt: Path) -> ParallelText:
+    """Two files, one sentence a line, line i of one the translation of line i of the other.
+
+    Raises:
+        DataError: as ``read_lines``; or the files have unequal numbers of lines.
+    """
+    src_lines, tgt_lines = read_lines(src), read_lines(tgt)
+    if len(src_lines) != len(tgt_lines):
+        raise DataError(
+            f"{src} has {len(src_lines):,} lines and {tgt} has {len(tgt_lines):,}: "
+            "parallel files need one line for each other's"
+        )
+    return ParallelText(src_lines, tgt_lines, list(range(1, len(src_lines) + 1)))
+
+
+def read_tsv(path: Path) -> ParallelText:
+    """One file, source and target separated by a tab on each line; further columns are ignored.
+
+    Raises:
+        DataError: as ``read_lines``; or a line has no tab (with ``path:line``).
+    """
+    columns = [line.split("\t") for line in read_lines(path)]
+    for number, fields in enumerate(columns, 1):
+        if len(fields) < 2:
+            raise DataError(f"{path}:{number}: no tab; a line is source, tab, target")
+    src, tgt = [fields[0] for fields in columns], [fields[1] for fields in columns]
+    return ParallelText(src, tgt, list(range(1, len(columns) + 1)))
+
+
+@dataclass
+class SplitReport:
+    """What was read of a split, and what became of it."""
+
+    name: str
+    read: int
+    empty_side: int  # dropped
+    duplicates: int  # kept: pairs that occur before in the same split
+    in_train: int  # kept: pairs that are in the training split too
+    over_length: int = 0
+    over_length_dropped: bool = True  # else truncated
+
+
+def clean(name: str, text: ParallelText, train: ParallelText | None = None) -> tuple[ParallelText, SplitReport]:
+    """Drop the pairs with an empty side; count them, duplicates and, with ``train``, the overlap with it."""
+    kept = text.keep([bool(src.strip() and tgt.strip()) for src, tgt in text.pairs()])
+    if not kept:
+        raise DataError(f"{name}: none of the {len(text):,} pairs has text on both sides; nothing is left")
+    pairs = kept.pairs()
+    in_train = 0
+    if train is not None:
+        known = set(train.pairs())
+        in_train = sum(pair in known for pair in pairs)
+    report = SplitReport(name, len(text), len(text) - len(kept), len(pairs) - len(set(pairs)), in_train)
+    return kept, report
+
+
+def report_table(reports: Sequence[SplitReport]) -> str:
+    """What was read of each split, as a table for people."""
+    head = ["split", "pairs read", "empty side", "over length", "used", "duplicates", "also in train"]
+    rows = [head]
+    for report in reports:
+        used = report.read - report.empty_side - report.over_length * report.over_length_dropped
+        counts = [
+            report.read,
+            report.empty_side,
+            report.over_length,
+            used,
+            report.duplicates,
+            report.in_train,
+        ]
+        rows.append([report.name, *(f"{count:,}" for count in counts)])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)

@@ -1,0 +1,228 @@
+"""Download one file whose SHA-256 is known, resuming where an earlier attempt broke off."""
+
+import hashlib
+import logging
+import os
+import time
+import urllib.request
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+
+from seq2seq.errors import DataError
+
+log = logging.getLogger(__name__)
+
+MAX_BYTES = 256 * 2**20  # far above any corpus file fetched here; a bound against a server gone wrong
+ATTEMPTS = 4
+CHUNK = 2**16
+REMEDY = "set data.root=DIR to a directory with local copies"
+
+
+class _LostError(Exception):
+    """The server could not be reached, refused, or went away; ``began`` once it had sent any of the file."""
+
+    def __init__(self, why: object, *, began: bool) -> None:
+        super().__init__(_one_line(why))
+        self.began = began
+
+
+@dataclass(frozen=True)
+class _Download:
+    """What is asked for, where it goes and how long to wait for it."""
+
+    url: str
+    path: Path
+    sha256: str
+    max_bytes: int
+    timeout: float
+    backoff: float
+
+    @property
+    def part(self) -> Path:
+        return self.path.with_name(self.path.name + ".part")
+
+    def failure(self, why: str, first: str) -> DataError:
+        """Return the error to raise: what could not be fetched, why, and the remedies, ``first`` first."""
+        return DataError(f"{self.path}: cannot fetch {_one_line(self.url)}: {why}; {first}, or {REMEDY}")
+
+
+def fetch(
+    url: str,
+    path: Path,
+    sha256: str,
+    *,
+    max_bytes: int = MAX_BYTES,
+    timeout: float = 30.0,
+    backoff: float = 1.0,
+) -> Path:
+    """Return ``path`` holding the file at ``url``, downloaded unless it is there with the right hash.
+
+    The bytes gather in ``<path>.part``, which only becomes ``path`` once its hash is right. A part left by
+    an interrupted download is resumed. A file at ``path`` with another hash is replaced, not before its
+    successor is complete. One process at a time may fetch a given path: two would share the part.
+
+    ``timeout`` is how many seconds without an answer, or without data, count as a broken connection;
+    ``backoff`` how many pass before the first retry of a broken download, doubled at each further one.
+
+    Raises DataError if the URL is not http(s), if it can't be fetched, if the file is larger than
+    ``max_bytes`` or has another hash, or if it can't be written.
+    """
+    job = _Download(url, path, sha256.lower(), max_bytes, timeout, backoff)
+    if not url.lower().startswith(("http://", "https://")):
+        raise job.failure("only http and https addresses are read", "correct the address")
+    try:
+        if path.exists():
+            if (found := _sha256(path)) == job.sha256:
+                return path
+            log.warning("%s: SHA-256 is %s, expected %s; downloading it again", path, found, job.sha256)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _download_verified(job)
+        _publish(job.part, path)
+    except OSError as error:  # of the file system: those of the network have become DataError by now
+        raise job.failure(_one_line(error), "make room or permission there") from error
+    return path
+
+
+def _download_verified(job: _Download) -> None:
+    """Fill ``job.part`` with bytes of the right hash, or delete it and raise DataError."""
+    resumed = _download(job)
+    found = _sha256(job.part)
+    if found != job.sha256 and resumed:
+        log.warning("%s: SHA-256 is wrong after resuming; starting over", job.part)
+        job.part.unlink()
+        _download(job)
+        found = _sha256(job.part)
+    if found != job.sha256:
+        job.part.unlink()
+        raise job.failure(
+            f"SHA-256 is {found}, expected {job.sha256} (it has changed, or was altered on the way)",
+            "start again",
+        )
+
+
+def _download(job: _Download) -> bool:
+    """Complete ``job.part`` over broken connections; return whether its beginning is from an earlier request.
+
+    A server that never begins to send is not asked twice: someone offline should hear so at once.
+    """
+    log.info("downloading %s", job.url)
+    began = False
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _transfer(job)
+        except _LostError as lost:
+            began |= lost.began
+            if not began or attempt == ATTEMPTS:
+                raise job.failure(f"{lost}{_kept(job.part)}", "check the network and start again") from lost
+            log.warning("%s: broke off (%s); attempt %d of %d follows", job.url, lost, attempt + 1, ATTEMPTS)
+            time.sleep(job.backoff * 2 ** (attempt - 1))
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _kept(part: Path) -> str:
+    size = part.stat().st_size if part.exists() else 0
+    return f" ({size} bytes are kept in {part.name}; the next start goes on from there)" if size else ""
+
+
+def _transfer(job: _Download) -> bool:
+    """Make one request for what the part lacks; return whether anything in it is from an earlier one."""
+    have = job.part.stat().st_size if job.part.exists() else 0
+    response, offset = _open(job.url, have, job.timeout)
+    with response:
+        declared = None if response.length is None else offset + response.length
+        size = _save(job, response, offset, declared)
+    if declared is not None and size < declared:  # read1 takes a connection closed early for the end
+        raise _LostError(f"connection closed after {size} of {declared} bytes", began=True)
+    return offset > 0
+
+
+def _save(job: _Download, response: HTTPResponse, offset: int, declared: int | None) -> int:
+    """Write the body to the part from ``offset`` on; return the part's size. Too large: DataError."""
+    size = offset
+    too_large = declared is not None and declared > job.max_bytes
+    with job.part.open("ab" if offset else "wb") as file:
+        while not too_large and (chunk := _read(response)):
+            size += len(chunk)
+            too_large = size > job.max_bytes
+            file.write(chunk)
+    if too_large:
+        job.part.unlink()
+        raise job.failure(f"it is larger than the {job.max_bytes} bytes allowed", "check the address")
+    return size
+
+
+def _open(url: str, offset: int, timeout: float) -> tuple[HTTPResponse, int]:
+    """Ask for the bytes from ``offset`` on; return the response and the offset it really starts at."""
+    if offset:
+        response = _request(url, {"Range": f"bytes={offset}-"}, timeout)
+        if response is not None:
+            if response.status != 206:  # the server ignores Range and sends the whole file
+                return response, 0
+            if response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
+                return response, offset
+            response.close()  # some other range: of no use
+    response = _request(url, {}, timeout)
+    if response is None:
+        raise _LostError("HTTP 416 without a range asked for", began=False)
+    return response, 0
+
+
+def _request(url: str, headers: dict[str, str], timeout: float) -> HTTPResponse | None:
+    """Return the response to a GET, or None for 416 (the range asked for is not there)."""
+    try:
+        request = urllib.request.Request(url, headers={"User-Agent": "seq2seq", **headers})
+        response: HTTPResponse = _opener().open(request, timeout=timeout)
+    except HTTPError as error:
+        error.close()
+        if error.code == 416:
+            return None
+        raise _LostError(f"HTTP {error.code} {error.reason}", began=False) from error
+    except URLError as error:
+        raise _LostError(error.reason, began=False) from error
+    except (OSError, HTTPException, ValueError) as error:  # no valid answer; an address that can't be sent
+        raise _LostError(error, began=False) from error
+    return response
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Return an opener for http and https alone: the default one also follows a redirect to ftp."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _read(response: HTTPResponse) -> bytes:
+    """Return what has arrived of the body, b"" at its end (read would lose it when the connection breaks)."""
+    try:
+        return response.read1(CHUNK)
+    except (OSError, HTTPException) as error:
+        raise _LostError(error, began=True) from error
+
+
+def _publish(part: Path, path: Path) -> None:
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())  # else a crash could leave the new name on an empty file
+    part.replace(path)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split()) or type(text).__name__

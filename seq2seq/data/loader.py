@@ -1,0 +1,66 @@
+"""Batches of similar length under a budget of padded tokens, in an order that the seed and epoch fix."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+
+from seq2seq.data.batch import Batch, TokenizedPairs, collate
+
+
+def bucket(pairs: TokenizedPairs, max_tokens: int, rng: random.Random | None = None) -> list[list[int]]:
+    """Indices of ``pairs`` in batches of at most ``max_tokens`` padded tokens on either side.
+
+    Pairs are sorted by length; with ``rng``, equally long ones and then the batches come in random order. A
+    pair that is longer than the budget makes a batch of its own.
+    """
+    order = list(range(len(pairs)))
+    if rng is not None:
+        rng.shuffle(order)
+    sizes = [(len(pairs.tgt[i]), len(pairs.src[i])) for i in range(len(pairs))]
+    order.sort(key=sizes.__getitem__)
+    batches: list[list[int]] = []
+    widest = 0
+    for i in order:
+        widest = max(widest, max(sizes[i]) + 1)  # + 1: the sentence end
+        if not batches or widest * (len(batches[-1]) + 1) > max_tokens:
+            batches.append([])
+            widest = max(sizes[i]) + 1
+        batches[-1].append(i)
+    if rng is not None:
+        rng.shuffle(batches)
+    return batches
+
+
+class Epoch:
+    """The batches of one pass over the data."""
+
+    def __init__(self, pairs: TokenizedPairs, batches: list[list[int]]) -> None:
+        self._pairs = pairs
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (gather(self._pairs, indices) for indices in self._batches)
+
+
+class BatchLoader:
+    """The training split, epoch by epoch: ``(seed, epoch)`` fixes the batches and their order."""
+
+    def __init__(self, pairs_of: Callable[[int], TokenizedPairs], max_tokens: int, seed: int) -> None:
+        """``pairs_of(epoch)`` gives the tokenized split, in another segmentation each epoch if sampled."""
+        self._pairs_of = pairs_of
+        self._max_tokens = max_tokens
+        self._seed = seed
+
+    def epoch(self, epoch: int) -> Epoch:
+        """The batches of ``epoch``, counted from 0."""
+        pairs = self._pairs_of(epoch)
+        return Epoch(pairs, bucket(pairs, self._max_tokens, random.Random(f"{self._seed}/{epoch}")))
+
+
+def gather(pairs: TokenizedPairs, indices: Sequence[int]) -> Batch:
+    """The batch of the pairs with these indices."""
+    return collate([pairs.src[i] for i in indices], [pairs.tgt[i] for i in indices])

@@ -1,0 +1,136 @@
+"""Attention: scores → mask → softmax → weighted sum.
+
+``Attention`` holds what every variant shares; a variant says how a query is scored against the memory and
+which context is read out beside the decoder state. Shapes: B batch, S source length, M memory size,
+D decoder state size, A attention key size.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Memory(NamedTuple):
+    """What attention looks at: computed once for each source, then the same at every decoder step."""
+
+    values: Tensor  # (B, S, M) encoder states H
+    keys: Tensor  # (B, S, A) what the query is compared with
+    mask: Tensor  # (B, S) True on real tokens
+
+    def select(self, rows: Tensor) -> Memory:
+        """The memory of the given batch rows, in that order; ``rows`` is (B',) int64."""
+        return Memory(*(part.index_select(0, rows) for part in self))
+
+
+class Attention(nn.Module):
+    """Base of all variants: context a_t = H α_t with α_t = softmax(e_t), padding weighted exactly 0."""
+
+    reads_new_context: ClassVar[bool]
+    """Which context is read out beside s_t: attend(s_t) if True, else attend(s_{t-1}), which built s_t."""
+
+    def prepare(self, states: Tensor, mask: Tensor) -> Memory:
+        """Source-side work, done once: ``states`` (B, S, M) and ``mask`` (B, S) to a ``Memory``."""
+        return Memory(states, self.keys(states), mask)
+
+    def keys(self, states: Tensor) -> Tensor:
+        """The part of the scores that does not depend on the query: (B, S, M) to (B, S, A)."""
+        return states
+
+    @abstractmethod
+    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
+        """e_t of ``query`` (B, D) against ``keys`` (B, S, A): (B, S)."""
+
+    def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Context (B, M) and weights (B, S) of ``query`` (B, D)."""
+        scores = self.scores(query, memory.keys)
+        weights = scores.masked_fill(~memory.mask, -torch.inf).softmax(dim=-1)
+        return weighted_sum(weights, memory.values), weights
+
+    if TYPE_CHECKING:
+        __call__ = forward
+
+
+def weighted_sum(weights: Tensor, values: Tensor) -> Tensor:
+    """Σ_i α_i h_i: (B, S) and (B, S, M) to (B, M)."""
+    return torch.bmm(weights.unsqueeze(1), values).squeeze(1)
+
+
+def dot_product(query: Tensor, keys: Tensor) -> Tensor:
+    """h_iᵀ q for every i: (B, A) and (B, S, A) to (B, S)."""
+    return torch.bmm(keys, query.unsqueeze(2)).squeeze(2)
+
+
+class LuongDot(Attention):
+    """e_t = Hᵀ s_t; needs D = M (Luong, Pham and Manning, 2015, equation 8, "dot")."""
+
+    reads_new_context = True
+
+    def __init__(self, decoder_size: int, memory_size: int) -> None:
+        super().__init__()
+        if decoder_size != memory_size:
+            raise ValueError(
+                f"dot score compares decoder states of size {decoder_size} with encoder states of size "
+                f"{memory_size}: the sizes must be equal"
+            )
+
+    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
+        return dot_product(query, keys)
+
+
+class LuongGeneral(Attention):
+    """e_t = Hᵀ (W s_t) (Luong, Pham and Manning, 2015, equation 8, "general")."""
+
+    reads_new_context = True
+
+    def __init__(self, decoder_size: int, memory_size: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(decoder_size, memory_size, bias=False)  # W
+
+    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
+        return dot_product(self.query(query), keys)
+
+
+class Additive(Attention):
+    """e_t = wᵀ tanh(W_q s + W_k H), none of the three maps with a bias; the keys W_k H are computed once."""
+
+    def __init__(self, decoder_size: int, memory_size: int, size: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(decoder_size, size, bias=False)
+        self.key = nn.Linear(memory_size, size, bias=False)
+        self.score = nn.Linear(size, 1, bias=False)
+
+    def keys(self, states: Tensor) -> Tensor:
+        keys: Tensor = self.key(states)
+        return keys
+
+    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
+        energy = torch.tanh(self.query(query).unsqueeze(1) + keys)  # (B, S, A)
+        scores: Tensor = self.score(energy).squeeze(2)
+        return scores
+
+
+class LuongConcat(Additive):
+    """e_t = w·tanh(W [s_t ; h_i]), with W = [W_q W_k] (Luong, Pham and Manning, 2015, equation 8, "concat")."""
+
+    reads_new_context = True
+
+    def __init__(self, decoder_size: int, memory_size: int) -> None:
+        super().__init__(decoder_size, memory_size, size=decoder_size)
+
+
+class Bahdanau(Additive):
+    """e_t = w_aᵀ tanh(W_b s_{t-1} + W_c H) (Bahdanau, Cho and Bengio, 2015, section A.1.2)."""
+
+    reads_new_context = False
+
+
+ATTENTIONS: dict[str, type[Attention]] = {
+    "luong_dot": LuongDot,
+    "luong_general": LuongGeneral,
+    "luong_concat": LuongConcat,
+    "bahdanau": Bahdanau,
+}

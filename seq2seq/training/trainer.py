@@ -1,0 +1,281 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
+
+from seq2seq.data.batch import Batch
+from seq2seq.data.loader import BatchLoader
+from seq2seq.model.seq2seq import Seq2Seq, parameter_device
+from seq2seq.training.checkpoint import RunDirectory, read_weights
+from seq2seq.training.loss import Loss, smoothed_cross_entropy
+from seq2seq.training.optim import Ema, Schedule, goodness, mean_of, set_lr
+from seq2seq.training.progress import Progress
+from seq2seq.training.tracker import Tracker
+from seq2seq.training.validator import ValidationResult, Validator, perplexity
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainerOptions:
+    """When to update, validate, save and stop."""
+
+    lr: float
+    max_epochs: int | None
+    max_steps: int | None
+    accumulate: int
+    clip_norm: float | None
+    label_smoothing: float
+    validate_every: int
+    validate_unit: str  # "epochs" or "steps"
+    metric: str
+    patience: int | None
+    average_last: bool
+    keep_last: int
+    log_every: int
+    num_samples: int
+
+
+@dataclass
+class TrainState:
+    """How far training has come."""
+
+    step: int = 0  # optimizer updates
+    epoch: int = 0  # epochs begun, from 0
+    batch: int = 0  # batches of this epoch that have been used
+    waited: int = 0  # validations since the best
+    best: dict[str, float] = field(default_factory=dict)  # metrics of the best validation
+    best_step: int = 0
+    validated_step: int = 0
+
+
+class Trainer:
+    """Trains a model, validates it, keeps the best."""
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        loader: BatchLoader,
+        validator: Validator,
+        run: RunDirectory,
+        tracker: Tracker,
+        options: TrainerOptions,
+        ema: Ema | None = None,
+    ) -> None:
+        self.model, self.optimizer, self.schedule, self.ema = model, optimizer, schedule, ema
+        self.loader, self.validator = loader, validator
+        self.run, self.tracker = run, tracker
+        self.options = options
+        self.device = parameter_device(model)
+        self.state = TrainState()
+        self.meter = Meter()
+
+    def train(self) -> dict[str, Any]:
+        """Run to the end; gives the result: why it ended, the best metrics, updates, seconds."""
+        started = time.monotonic()
+        with Progress(self._total_steps()) as progress:
+            reason = self._loop(progress)
+            self._finish()
+        result = {
+            "stopped": reason,
+            "best": self.state.best,
+            "best_step": self.state.best_step,
+            "steps": self.state.step,
+            "epochs": self.state.epoch,
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        self.run.finish(result)
+        self.tracker.close()
+        return result
+
+    def _loop(self, progress: Progress) -> str:
+        while True:
+            epoch = self.loader.epoch(self.state.epoch)
+            for batches in groups(epoch, self.options.accumulate):
+                self._update(batches)
+                if self.state.step % self.options.log_every == 0:
+                    progress.show(self.state.step, self._report())
+                if self._due("steps", self.state.step):
+                    self._validate()
+                if reason := self._stop_reason():
+                    return reason
+            self.state.epoch, self.state.batch = self.state.epoch + 1, 0
+            if self._due("epochs", self.state.epoch):
+                self._validate()
+            if reason := self._stop_reason():
+                return reason
+
+    def _update(self, batches: list[Batch]) -> None:
+        """One optimizer update on the mean loss over all target tokens of ``batches``."""
+        started = time.monotonic()
+        self.model.train()
+        num_tokens = sum(int(batch.tgt_mask.sum()) for batch in batches)
+        for batch in batches:
+            loss = self._loss(batch.to(self.device)) / num_tokens
+            loss.backward()
+        clip = math.inf if self.options.clip_norm is None else self.options.clip_norm
+        norm = clip_grad_norm_(self.model.parameters(), clip)
+        self.state.step += 1
+        self.state.batch += len(batches)
+        set_lr(self.optimizer, self.options.lr * self.schedule.factor(self.state.step))
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.ema:
+            self.ema.update(self.model, self.state.step)
+        self.meter.add_update(norm, time.monotonic() - started)
+
+    def _loss(self, batch: Batch) -> Tensor:
+        output = self.model(batch.src, batch.src_mask, batch.tgt_in)
+        logits = self.model.decoder.output(output.readout[batch.tgt_mask])
+        targets = batch.tgt_out[batch.tgt_mask]
+        loss = smoothed_cross_entropy(logits, targets, self.options.label_smoothing)
+        self.meter.add_batch(batch, loss)
+        return loss.smoothed
+
+    def _report(self) -> dict[str, float]:
+        values = {**self.meter.values(), "lr": self.optimizer.param_groups[0]["lr"]}
+        self.tracker.scalars("train", values, self.state.step)
+        self.meter = Meter()
+        return values
+
+    def _due(self, unit: str, count: int) -> bool:
+        return self.options.validate_unit == unit and count % self.options.validate_every == 0
+
+    def _stop_reason(self) -> str | None:
+        options, state = self.options, self.state
+        if options.patience is not None and state.waited >= options.patience:
+            return f"no better {options.metric} in {state.waited} validations"
+        if options.max_steps is not None and state.step >= options.max_steps:
+            return f"max_steps={options.max_steps}"
+        if options.max_epochs is not None and state.epoch >= options.max_epochs:
+            return f"max_epochs={options.max_epochs}"
+        return None
+
+    def _total_steps(self) -> int:
+        options = self.options
+        an_epoch = math.ceil(len(self.loader.epoch(0)) / options.accumulate)
+        limits = [options.max_steps, options.max_epochs and options.max_epochs * an_epoch]
+        return min(limit for limit in limits if limit is not None)
+
+    def _validate(self) -> None:
+        """Validate (the average, if there is one), report, save best/, step-N/ and last/."""
+        with self._averaged():
+            result = self.validator.validate()
+            self._report_validation(result)
+            if self.options.keep_last:
+                self._save(f"step-{self.state.step}", result)
+                self.run.keep_newest_steps(self.options.keep_last)
+        self.schedule.validated(result.metrics)
+        self._save("last", result, self._training_state())
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The moving average in place of the model's weights, if there is one."""
+        if self.ema:
+            self.ema.swap(self.model)
+        yield
+        if self.ema:
+            self.ema.swap(self.model)
+
+    def _report_validation(self, result: ValidationResult) -> None:
+        """Write the result down; save best/ if it is better."""
+        step, metric = self.state.step, self.options.metric
+        self.tracker.scalars("valid", result.metrics, step)
+        shown = self.options.num_samples
+        self.tracker.samples(result.translations[:shown], self.validator.text.tgt[:shown], step)
+        self.state.validated_step = step
+        best = self.state.best
+        better = not best or goodness(metric, result.metrics[metric]) > goodness(metric, best[metric])
+        if better:
+            self.state.best, self.state.best_step, self.state.waited = result.metrics, step, 0
+            self._save("best", result)
+        else:
+            self.state.waited += 1
+        self.tracker.scalars("best", {metric: self.state.best[metric]}, step)
+        self.tracker.flush()
+        logger.info(
+            "validation after update %d (epoch %d): loss %.3f, ppl %.2f (teacher-forced), BLEU %.2f, chrF %.2f%s",
+            step,
+            self.state.epoch,
+            *(result.metrics[name] for name in ("loss", "ppl", "bleu", "chrf")),
+            " · best so far" if better else "",
+        )
+
+    def _save(self, name: str, result: ValidationResult, training: dict[str, Any] | None = None) -> None:
+        self.run.save(name, self.model, self.state.step, self.state.epoch, result.metrics, training)
+
+    def _training_state(self) -> dict[str, Any]:
+        return {
+            "state": vars(self.state),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "ema": self.ema.weights if self.ema else None,
+            "torch_rng": torch.get_rng_state(),
+        }
+
+    def _finish(self) -> None:
+        """Validate the last updates if they have not been, and the average of the last checkpoints."""
+        if self.state.validated_step < self.state.step:
+            self._validate()
+        steps = self.run.keep_newest_steps(self.options.keep_last)
+        if self.options.average_last and len(steps) > 1:
+            logger.info("average of %s:", ", ".join(path.name for path in steps))
+            weights = mean_of(read_weights(path) for path in steps)
+            self.model.load_state_dict(weights, strict=False)  # a tied matrix is stored once
+            self._report_validation(self.validator.validate())
+
+
+class Meter:
+    """Training values since the last report."""
+
+    def __init__(self) -> None:
+        self.loss = self.nll = self.norm = torch.zeros(())
+        self.tokens = self.real = self.padded = self.updates = 0
+        self.seconds = 0.0
+
+    def add_batch(self, batch: Batch, loss: Loss) -> None:
+        """Count a batch and its loss sums."""
+        self.loss = self.loss + loss.smoothed.detach().cpu()
+        self.nll = self.nll + loss.nll.detach().cpu()
+        tgt = int(batch.tgt_mask.sum())
+        self.tokens += tgt
+        self.real += tgt + int(batch.src_mask.sum())
+        self.padded += batch.src.numel() + batch.tgt_out.numel()
+
+    def add_update(self, norm: Tensor, seconds: float) -> None:
+        """Count an optimizer update."""
+        self.norm = self.norm + norm.detach().cpu()
+        self.updates += 1
+        self.seconds += seconds
+
+    def values(self) -> dict[str, float]:
+        """Means a target token (loss, ppl) and an update (grad_norm); speed in real target tokens."""
+        return {
+            "loss": float(self.loss) / self.tokens,
+            "ppl": perplexity(float(self.nll) / self.tokens),
+            "grad_norm": float(self.norm) / self.updates,
+            "tokens_per_second": self.tokens / self.seconds,
+            "pad_ratio": 1 - self.real / self.padded,
+        }
+
+
+def groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    """``size`` batches at a time; the last group may have fewer."""
+    iterator = iter(batches)
+    while group := list(islice(iterator, size)):
+        yield group

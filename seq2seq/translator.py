@@ -1,0 +1,105 @@
+"""Text in, translations out, in the order given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from seq2seq.data.batch import TokenizedPairs, pad
+from seq2seq.data.loader import bucket
+from seq2seq.data.tokenizer import BOS, EOS, PAD, UNK
+from seq2seq.data.tokenizer_pair import TokenizerPair
+from seq2seq.model.seq2seq import Seq2Seq, parameter_device
+from seq2seq.search import Hypothesis, SearchOptions, search
+
+
+class Candidate(NamedTuple):
+    """One translation of a line."""
+
+    text: str
+    score: float
+    log_prob: float
+    pieces: list[str]
+    weights: Tensor  # (len(pieces), len(source pieces)) attention weights
+
+
+class Translation(NamedTuple):
+    """A line, and its translations from the best down; the best of an empty line is the empty text."""
+
+    source: str
+    src_pieces: list[str]  # </s> included: the model attends to it too
+    candidates: list[Candidate]
+    truncated: bool  # the source was longer than max_src_tokens
+
+    @property
+    def text(self) -> str:
+        """The best translation."""
+        return self.candidates[0].text
+
+
+EMPTY = Candidate("", 0.0, 0.0, [], torch.zeros(0, 0))
+
+
+class Translator:
+    """A model, its tokenizers and the options of search."""
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        tokenizers: TokenizerPair,
+        options: SearchOptions,
+        batch_tokens: int = 2400,
+        max_src_tokens: int = 500,
+    ) -> None:
+        """A batch has at most ``batch_tokens`` padded source tokens; lines are cut at ``max_src_tokens``."""
+        self.model = model
+        self.tokenizers = tokenizers
+        self.options = options
+        self.batch_tokens = batch_tokens
+        self.max_src_tokens = max_src_tokens
+
+    def translate(self, lines: Sequence[str]) -> list[Translation]:
+        """One ``Translation`` for each line, in the same order; a blank line gives empty text."""
+        self.model.eval()
+        encoded = self.tokenizers.src.encode(lines)
+        src = [ids[: self.max_src_tokens] for ids in encoded]
+        results = [
+            Translation(line, [], [EMPTY], len(ids) > self.max_src_tokens)
+            for line, ids in zip(lines, encoded, strict=True)
+        ]
+        filled = [i for i, ids in enumerate(src) if ids]
+        sources = [src[i] for i in filled]
+        for batch in bucket(TokenizedPairs(sources, sources), self.batch_tokens):
+            found = self._search([sources[j] for j in batch])
+            for j, hypotheses in zip(batch, found, strict=True):
+                i = filled[j]
+                pieces = self.tokenizers.src.pieces([*src[i], EOS])
+                candidates = [self._candidate(hypothesis) for hypothesis in hypotheses]
+                results[i] = results[i]._replace(src_pieces=pieces, candidates=candidates)
+        return results
+
+    @torch.inference_mode()
+    def _search(self, sources: Sequence[Sequence[int]]) -> list[list[Hypothesis]]:
+        device = parameter_device(self.model)
+        src, mask = pad([[*ids, EOS] for ids in sources])
+        start = self.model.encode(src.to(device), mask.to(device))
+        lengths = [len(ids) + 1 for ids in sources]
+        return search(self.model.step, start, lengths, self.options, device)
+
+    def _candidate(self, hypothesis: Hypothesis) -> Candidate:
+        tgt = self.tokenizers.tgt
+        return Candidate(
+            tgt.decode(hypothesis.tokens).replace("\n", " "),  # byte pieces could spell a line break
+            hypothesis.score,
+            hypothesis.log_prob,
+            tgt.pieces(hypothesis.tokens),
+            hypothesis.weights,
+        )
+
+
+def forbidden_tokens(allow_unk: bool) -> tuple[int, ...]:
+    """What a translation never contains."""
+    return (PAD, BOS) if allow_unk else (PAD, BOS, UNK)
