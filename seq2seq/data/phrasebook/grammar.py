@@ -17,8 +17,7 @@ from seq2seq.data.phrasebook.clause import (
     Prepositional,
     Sentence,
 )
-from seq2seq.data.phrasebook.german import form
-from seq2seq.data.phrasebook.lexicon import Adjective, Frame, Lexicon, Name, Noun, Pronoun, Reason, has_class
+from seq2seq.data.phrasebook.lexicon import Adjective, Frame, Lexicon, Name, Noun, Pronoun, has_class
 from seq2seq.data.phrasebook.numbers import clock, number
 
 Option = TypeVar("Option")
@@ -28,6 +27,9 @@ COUNTS = tuple(range(2, 13))
 MINUTES = (0, 0, 5, 10, 15, 15, 20, 30, 30, 40, 45, 45, 50, 55)
 PAST_MODALS = ("können", "müssen", "wollen")
 SUBJECT_PRONOUNS = ("I", "he", "she", "we", "they")
+COMPARABLE = (
+    "sibling vehicle furniture clothes luggage pet fruit show readable building room device learner"
+).split()
 AGES = {"child": (2, 19), "old": (60, 99), "family": (20, 70), "acquaintance": (20, 70), "name": (2, 99)}
 
 
@@ -115,7 +117,7 @@ class Grammar:
 
     def attribute(self, noun: Noun, probability: float) -> Adjective | None:
         """An adjective that suits the noun, or none."""
-        fitting = [a for a in self.lexicon.adjectives if a.use != "pred" and has_class(a.classes, noun.classes)]
+        fitting = [a for a in self.lexicon.adjectives if a.use in ("both", "attr") and has_class(a.classes, noun.classes)]
         return self.pick(fitting) if fitting and self.chance(probability) else None
 
     def human(self, noun: Noun, owners: Sequence[str]) -> NounPhrase:
@@ -222,7 +224,7 @@ class Grammar:
     def manners(self, frame: Frame, subject: Participant, placed: bool) -> tuple[Complement, ...]:
         """Means of travel, company, a beneficiary or an adverb, as the frame allows."""
         extras = frame.extras.split()
-        means = [m for m in self.lexicon.manners if m.key in extras and m.key.startswith("means")]
+        means = [m for m in self.lexicon.manners if m.key in extras and m.key in ("means", "journey")]
         if means:
             chosen = self.pick(means)
             return (Phrase(chosen.de, chosen.en),)
@@ -374,24 +376,257 @@ class Grammar:
 
     def contrast(self, adjective: Adjective, noun: Noun) -> Phrase:
         """Two adjectives: *klein, aber bequem*."""
-        pairs = [(a, b) for a, b in CONTRASTS if a == adjective.de]
-        others = [
-            a
-            for a in self.lexicon.adjectives
-            if (adjective.de, a.de) in pairs and has_class(a.classes, noun.classes)
-        ]
-        other = self.pick(others)
+        fitting = [a for a in self.lexicon.adjectives if a.use != "comp" and has_class(a.classes, noun.classes)]
+        other = self.pick([a for a in fitting if a.de in adjective.contrast.split()])
         return Phrase(f"{adjective.de}, aber {other.de}", f"{adjective.en} but {other.en}")
 
     def comparison(self, adjective: Adjective, subject: NounPhrase) -> Prepositional:
         """A comparison with a thing of the same kind."""
         kinds = " ".join(set(subject.noun.classes.split()) & set(COMPARABLE))
-        nouns = [
-            n
-            for n in self.lexicon.nouns_of(kinds)
-            if n != subject.noun and has_class(n.classes, adjective.classes)
-        ]
-        other = self.noun_phrase(self.pick(nouns), "own" if subject.det == "own" else "the", subject.owner, 0)
+        nouns = [n for n in self.lexicon.nouns_of(kinds) if n != subject.noun]
+        noun = self.pick([n for n in nouns if has_class(n.classes, adjective.classes)], "object")
+        other = self.noun_phrase(noun, "own" if subject.det == "own" else "the", subject.owner, 0)
         if other.plural != subject.plural:
             raise UnsayableError
         return Prepositional(f"{adjective.comparative} als", "nom", f"{adjective.en_comparative} than", other)
+
+    def profession(self) -> Clause:
+        """What somebody does for a living; the noun agrees with the person's sex."""
+        noun = self.pick(self.lexicon.nouns_of("family acquaintance"), "subject")
+        subject = self.pick(self.lexicon.names) if self.chance(0.3) else self.human(noun, ("I", "we", "he"))
+        sex = self.pronoun_for(subject).key
+        if sex not in ("he", "she") or (isinstance(subject, NounPhrase) and subject.noun.de in ("Lehrerin", "Chef")):
+            raise UnsayableError
+        row = self.pick(self.lexicon.professions)
+        german = row.masculine if sex == "he" else row.feminine
+        article = "an" if row.en[0] in "aeiou" else "a"
+        predicate = Phrase(german, f"{article} {row.en}")
+        return Clause(replace(subject, adjective=None) if isinstance(subject, NounPhrase) else subject,
+                      self.lexicon.verbs["sein"], predicate=predicate)
+
+    def aged(self) -> Clause:
+        """How old somebody is."""
+        group = self.rng.choice(list(AGES))
+        subject: Participant = self.pick(self.lexicon.names)
+        if group != "name":
+            noun = self.pick([n for n in self.lexicon.nouns_of(group) if n.number != "pl"], "subject")
+            own = has_class(noun.classes, "family acquaintance") and not has_class(noun.classes, "minor")
+            subject = self.noun_phrase(noun, "own" if own else "the", self.lexicon.pronouns[self.rng.choice(("I", "we"))], 0)
+            subject = replace(subject, plural=False)
+        age = number(self.pick(range(AGES[group][0], AGES[group][1] + 1), "number"))
+        predicate = Phrase(f"{age.de} Jahre alt", f"{age.en} years old")
+        return Clause(subject, self.lexicon.verbs["sein"], predicate=predicate)
+
+    def priced(self) -> Clause:
+        """What something costs."""
+        noun = self.pick(self.lexicon.nouns_of("goods"), "subject")
+        subject = self.noun_phrase(noun, "the this", None, 0.4)
+        euros = self.pick(range(2, 100), "price")
+        return Clause(subject, self.lexicon.verbs["kosten"], predicate=Phrase(f"{euros} Euro", f"{euros} euros"))
+
+    def oclock(self) -> Clause:
+        """What time it is."""
+        time = clock(self.pick(range(1, 13), "hour"), self.rng.choice(MINUTES))
+        return Clause(self.lexicon.pronouns["it"], self.lexicon.verbs["sein"], predicate=time)
+
+    # Reasons and conditions
+
+    def reason(self, theme: str, subject: Participant, past: bool) -> Clause:
+        """A reason of a theme, about the subject or about the weather."""
+        rows = [r for r in self.lexicon.reasons if r.theme == theme and (past or r.tense != "past")]
+        row = self.pick(rows)
+        subject = self.lexicon.pronouns["it"] if row.subject == "it" else subject
+        predicate = Phrase(row.fixed_de, row.fixed_en) if row.fixed_de else None
+        tense = "past" if past else "present"
+        return Clause(subject, self.lexicon.verbs[row.verb], predicate=predicate, tense=tense)
+
+    def themed(self, column: str) -> tuple[Frame, str]:
+        """A frame and one of its themes out of `because` or `despite`."""
+        theme = self.pick(sorted({row.theme for row in self.lexicon.reasons}), column)
+        frames = [f for f in self.lexicon.frames if has_class(getattr(f, column), theme)]
+        return self.pick(frames, column), theme
+
+    # Sentences
+
+    def front(self, clause: Clause) -> Clause:
+        """Sometimes move the first time adverbial to the front; always if *nicht* would cling to it."""
+        movable = bool(clause.times) and self.may_front(clause.times[0])
+        if clause.negated and clause.times and not movable:
+            raise UnsayableError
+        return replace(clause, fronted=movable and (clause.negated or self.chance(0.4)))
+
+    def statement(self) -> Sentence:
+        """A statement from a frame."""
+        _, clause = self.framed("hhpppffmmmngslll")
+        return Sentence(self.front(clause))
+
+    def copula_statement(self) -> Sentence:
+        """A statement with *to be*, or about the weather."""
+        kind = self.rng.random()
+        if kind < 0.75:
+            return Sentence(self.described(self.rng.choice(("I", "we"))))
+        if kind < 0.85:
+            return Sentence(self.profession())
+        clause = self.reason(self.rng.choice(("rain", "sun", "cold", "hot")), self.lexicon.pronouns["it"], False)
+        tense = self.rng.choice(("past", "future"))
+        place = self.place("loc", "city") if self.chance(0.6) else None
+        return Sentence(self.front(replace(clause, tense=tense, times=(self.time(tense),), place=place)))
+
+    def number_statement(self) -> Sentence:
+        """A statement about an age, a price or the time of day."""
+        return Sentence(self.rng.choice((self.aged, self.aged, self.priced, self.priced, self.oclock))())
+
+    def yes_no_question(self) -> Sentence:
+        """A yes/no question, mostly to the listener."""
+        if self.chance(0.2):
+            clause = self.described("you")
+        else:
+            _, clause = self.framed("hpppfmmgsn", ("you", "you", "you", "he", "she"))
+        return Sentence(replace(clause, negated=False), "question", end="?")
+
+    def wh_question(self) -> Sentence:
+        """A question with a question word."""
+        plans = (self.ask_when, self.ask_where, self.ask_what, self.ask_who, self.ask_why, self.ask_how)
+        return replace(self.rng.choice(plans)(), kind="question", end="?")
+
+    def asked_clause(self, modes: str, suitable: Callable[[Frame], bool]) -> tuple[Frame, Clause]:
+        """A clause for a question, never negated."""
+        pronouns = ("you", "you", "you", "he", "she")
+        mode = self.rng.choice(modes)
+        frames = [f for f in self.lexicon.frames if mode in f.modes and suitable(f)]
+        frame = self.pick(frames, f"ask {mode}")
+        clause = self.in_mode(frame, mode, self.subject(frame.subject, pronouns))
+        return frame, replace(clause, negated=False)
+
+    def ask_when(self) -> Sentence:
+        """When?"""
+        _, clause = self.asked_clause("ppfm", lambda frame: True)
+        if any(isinstance(manner, Phrase) and manner.en in ("early", "late") for manner in clause.manners):
+            raise UnsayableError
+        tense = "present" if clause.modal is not None else clause.tense
+        return Sentence(replace(clause, times=(), tense=tense), wh=Phrase("wann", "when"))
+
+    def ask_where(self) -> Sentence:
+        """Where, or where to?"""
+        _, clause = self.asked_clause("hppfms", lambda frame: frame.place.startswith(("loc", "dir", "rel")))
+        dir_ = self.direction
+        wh = Phrase("wohin" if dir_(clause) else "wo", "where")
+        if clause.place is None or clause.predicate is not None:
+            raise UnsayableError
+        return Sentence(replace(clause, place=None), wh=wh)
+
+    def ask_what(self) -> Sentence:
+        """What?"""
+        things = "food drink goods gift readable document carried clothes show"
+        fits: Callable[[Frame], bool] = lambda frame: has_class(frame.object, things)
+        _, clause = self.asked_clause("hpppfmmn", fits)
+        return Sentence(replace(clause, object=None), wh=Phrase("was", "what"))
+
+    def ask_who(self) -> Sentence:
+        """Who (as a subject or as an object)?"""
+        who = self.lexicon.pronouns["who"]
+        if self.chance(0.6):
+            frames = [f for f in self.lexicon.frames if has_class(f.subject, "person") and has_class("p m", "p")]
+            frame = self.pick([f for f in frames if "p" in f.modes], "who")
+            return Sentence(replace(self.in_mode(frame, "p", who), negated=False))
+        fits: Callable[[Frame], bool] = lambda f: has_class(f.object, "person family acquaintance professional minor")
+        _, clause = self.asked_clause("ppfm", fits)
+        wh = {"acc": Phrase("wen", "who"), "dat": Phrase("wem", "who")}.get(clause.verb.case)
+        if wh is None:
+            raise UnsayableError
+        return Sentence(replace(clause, object=None), wh=wh)
+
+    def ask_why(self) -> Sentence:
+        """Why?"""
+        _, clause = self.asked_clause("pp", lambda frame: bool(frame.because or frame.despite))
+        return Sentence(clause, wh=Phrase("warum", "why"))
+
+    def ask_how(self) -> Sentence:
+        """How old, how much, how often?"""
+        kind = self.rng.randrange(3)
+        if kind == 0:
+            clause = self.aged()
+            subject = clause.subject
+            if isinstance(subject, NounPhrase) and subject.det == "own":
+                subject = replace(subject, owner=self.lexicon.pronouns["you"])
+            return Sentence(replace(clause, subject=subject, predicate=None), wh=Phrase("wie alt", "how old"))
+        if kind == 1:
+            return Sentence(replace(self.priced(), predicate=None), wh=Phrase("wie viel", "how much"))
+        _, clause = self.asked_clause("h", lambda frame: True)
+        return Sentence(replace(clause, times=(), frequency=None), wh=Phrase("wie oft", "how often"))
+
+    def choice_question(self) -> Sentence:
+        """Which book? How many books?"""
+        fits: Callable[[Frame], bool] = lambda f: has_class(f.object, "food goods readable clothes show text word furniture")
+        _, clause = self.asked_clause("ppmm", fits)
+        if not isinstance(clause.object, NounPhrase) or clause.object.noun.number == "mass":
+            raise UnsayableError
+        noun, adjective = clause.object.noun, clause.object.adjective
+        asked = NounPhrase(noun, "which", clause.object.plural)
+        if self.chance(0.5) and noun.number == "both":
+            asked = NounPhrase(noun, "none", True, adjective, count=Phrase("wie viele", "how many"))
+        return Sentence(replace(clause, object=None), "question", asked=asked, end="?")
+
+    def command(self) -> Sentence:
+        """A polite command."""
+        frame = self.pick([frame for frame in self.lexicon.frames if "c" in frame.modes], "command")
+        you = self.lexicon.pronouns["you"]
+        frame = replace(frame, dets=" ".join(d for d in frame.dets.split() if d in ("own", "the")) or frame.dets)
+        clause = self.core(frame, "c", you)
+        if frame.verb == "vergessen":
+            return Sentence(replace(clause, negated=True, place=None), "command")
+        times = (self.time("future"),) if self.chance(0.25) else ()
+        return Sentence(replace(clause, times=times), "command")
+
+    def explained(self) -> Sentence:
+        """A main clause with *weil* or *obwohl*, in either order."""
+        column = self.rng.choice(("because", "because", "despite"))
+        frame, theme = self.themed(column)
+        past, inverted = self.chance(0.55) and "p" in frame.modes, self.chance(0.4)
+        subject = self.subject(frame.subject)
+        first, second = (subject, self.pronoun_for(subject))
+        reason = self.reason(theme, first if inverted else second, past)
+        weather = isinstance(reason.subject, Pronoun) and reason.subject.key == "it"
+        clause = self.core(frame, "p" if past else "m", second if inverted and not weather else first)
+        if past:
+            times = (self.time("past"),) if self.chance(0.5) else ()
+            clause = replace(clause, tense="past", times=times)
+        else:
+            modal = self.pick(("müssen", "wollen", "möchten") if column == "because" else ("müssen", "wollen"))
+            clause = replace(clause, modal=self.lexicon.modals[modal])
+        conjunction = BECAUSE if column == "because" else ALTHOUGH
+        return Sentence(clause, conjunction=conjunction, subordinate=reason, inverted=inverted)
+
+    def conditional(self) -> Sentence:
+        """A condition with *wenn*: a habit, or a prediction about the weather."""
+        frame, theme = self.themed("because")
+        subject = self.subject(frame.subject)
+        condition = self.reason(theme, subject, False)
+        if isinstance(condition.subject, Pronoun) and condition.subject.key == "it":
+            day = self.pick([t for t in self.lexicon.times if t.de.startswith(("morgen", "heute A", "am W"))])
+            condition = replace(condition, times=(Phrase(day.de, day.en),))
+            clause = replace(self.core(frame, "f", subject), tense="future")
+        else:
+            usual = self.pick([t for t in self.lexicon.times if t.de in ("oft", "meistens", "manchmal", "immer")])
+            clause = replace(self.core(frame, "h", self.pronoun_for(subject)), frequency=Phrase(usual.de, usual.en))
+        return Sentence(clause, conjunction=IF, subordinate=condition, inverted=True)
+
+    def reported(self) -> Sentence:
+        """A clause that somebody knows, says or asks about."""
+        intro = self.pick(self.lexicon.intros)
+        if self.chance(0.25):
+            clause = self.described()
+        else:
+            _, clause = self.framed("hppfmslg", ("he", "she", "they"))
+        if intro.conjunction == "ob":
+            clause = replace(clause, negated=False)
+        english = "that" if intro.conjunction == "dass" else "whether"
+        return Sentence(clause, conjunction=Phrase(intro.conjunction, english), intro=Phrase(intro.de, intro.en), end=intro.end)
+
+    @staticmethod
+    def direction(clause: Clause) -> bool:
+        """Whether the place of a clause is where something goes."""
+        place = clause.place
+        if isinstance(place, Prepositional):
+            return place.case == "acc" or place.de == "zu"
+        return place is not None and place.en.startswith(("to ", "into ", "home"))

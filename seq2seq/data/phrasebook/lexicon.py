@@ -87,7 +87,10 @@ class Reason:
 
 @dataclass(frozen=True)
 class Adjective:
-    """An adjective; `stem` takes the endings, `use` is both, attr or pred."""
+    """An adjective; `stem` takes the endings, `use` is both, attr, pred or comp (comparisons only).
+
+    `contrast` lists the adjectives that make sense after *but*.
+    """
 
     de: str
     stem: str
@@ -95,6 +98,7 @@ class Adjective:
     comparative: str
     en_comparative: str
     use: str
+    contrast: str
     classes: str
 
 
