@@ -82,7 +82,7 @@ class Sentence:
     """A clause as a sentence.
 
     `kind` is statement, question or command. A question may have a question word (`wh`) or a questioned
-    object (`asked`) in front. A `conjunction` joins a subordinate clause, which goes first if
+    direct object (`asked`) in front. A `conjunction` joins a subordinate clause, which goes first if
     `inverted`; or the sentence is a fixed `intro` with the clause subordinate to it.
     """
 

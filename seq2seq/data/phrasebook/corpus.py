@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from random import Random
 
 from seq2seq.data.phrasebook import english, german
-from seq2seq.data.phrasebook.clause import NounPhrase, Prepositional, Sentence, participants, subjects
+from seq2seq.data.phrasebook.clause import Sentence, participants, subjects
 from seq2seq.data.phrasebook.grammar import Grammar
 from seq2seq.data.phrasebook.lexicon import Lexicon
 
 SEED = 20260101
-POOL_SIZE, TRAIN_SIZE, EVAL_SIZE, NOVEL_SIZE = 29_000, 24_000, 500, 300
+POOL_SIZE, TRAIN_SIZE, EVAL_SIZE, NOVEL_SIZE = 26_000, 22_000, 500, 300
+MAX_WORDS = 13
 HELD_OUT_SHARE, MIN_COMBINATION, MIN_FORM = 0.1, 3, 5
 Combination = tuple[str, str]
 
@@ -55,12 +56,14 @@ def draw_pairs(grammar: Grammar, size: int) -> list[Pair]:
     """Draw distinct pairs; that one sentence should have two translations is an error of the grammar."""
     seen_de: dict[str, str] = {}
     seen_en: dict[str, str] = {}
-    pairs = []
+    pairs: list[Pair] = []
     while len(pairs) < size:
         sentence = grammar.sentence()
         de, en = german.render(sentence), english.render(sentence)
+        if len(word_forms(de)) > MAX_WORDS or len(word_forms(en)) > MAX_WORDS:
+            continue
         if seen_de.setdefault(de.lower(), en) != en or seen_en.setdefault(en.lower(), de) != de:
-            raise ValueError(f"Ambiguous: {de} | {en} | {seen_de[de.lower()]} | {seen_en[en.lower()]}")
+            raise ValueError(f"{de!r} and {en!r} are not translations of each other only")
         if len(seen_de) > len(pairs):
             pairs.append(Pair(de, en, combinations(sentence)))
     return pairs
@@ -81,14 +84,16 @@ def build(lexicon: Lexicon | None = None, seed: int = SEED) -> Corpus:
     novel = [pair for pair in pairs if pair.combinations & held_out]
     plain = [pair for pair in pairs if not pair.combinations & held_out]
     train, spare = plain[:TRAIN_SIZE], plain[TRAIN_SIZE:]
-    counts = Counter(form for pair in train for side in (pair.de, pair.en) for form in word_forms(side))
+    de = Counter(form for pair in train for form in word_forms(pair.de))
+    en = Counter(form for pair in train for form in word_forms(pair.en))
 
     def familiar(pair: Pair) -> bool:
-        return all(counts[form] >= MIN_FORM for side in (pair.de, pair.en) for form in word_forms(side))
+        counts = [de[form] for form in word_forms(pair.de)] + [en[form] for form in word_forms(pair.en)]
+        return min(counts) >= MIN_FORM
 
     novel, spare = list(filter(familiar, novel)), list(filter(familiar, spare))
     rest = EVAL_SIZE - NOVEL_SIZE
-    splits = [novel[i * NOVEL_SIZE :][:NOVEL_SIZE] + spare[i * rest :][:rest] for i in range(2)]
-    for split in splits:
+    valid, test = (novel[i * NOVEL_SIZE :][:NOVEL_SIZE] + spare[i * rest :][:rest] for i in range(2))
+    for split in (valid, test):
         rng.shuffle(split)
-    return Corpus(train, *splits, held_out)
+    return Corpus(train, valid, test, held_out)

@@ -14,6 +14,7 @@ from seq2seq.data.phrasebook.german import join
 from seq2seq.data.phrasebook.lexicon import Name, Pronoun
 
 BE = {"I": ("am", "was"), "he": ("is", "was"), "they": ("are", "were")}
+BEFORE_PLACE = ("quickly",)
 DETERMINERS = {"the": "the", "which": "which", "a": "a", "none": ""}
 
 
@@ -110,12 +111,14 @@ def objects(clause: Clause) -> str:
 
 def tail(clause: Clause) -> str:
     """What follows the verb: objects, predicate, place, manner, time."""
+    manners = [complement(manner) for manner in clause.manners]
     times = reversed(clause.times[1:] if clause.fronted else clause.times)
     return join(
         objects(clause),
         complement(clause.predicate),
+        *(manner for manner in manners if manner in BEFORE_PLACE),
         complement(clause.place),
-        *(complement(manner) for manner in clause.manners),
+        *(manner for manner in manners if manner not in BEFORE_PLACE),
         *(time.en for time in times),
         "right now" if clause.aspect == "now" else "",
     )

@@ -148,6 +148,8 @@ def governed(clause: Clause) -> tuple[str, str]:
     if clause.object is None:
         return "", ""
     preposition, _, case = clause.verb.case.rpartition("+")
+    if preposition and case == "acc":  # *an das Problem denken*, not *ans*
+        return "", join(preposition, participant(clause.object, case))
     if preposition:
         return "", complement(Prepositional(preposition, case, "", clause.object))
     return participant(clause.object, case, clause.negated), ""
@@ -159,8 +161,8 @@ def negation(clause: Clause) -> str:
     return "nicht" if clause.negated and not kein else ""
 
 
-def middle(clause: Clause) -> str:
-    """The middle field after the subject: pronouns, time, definite objects, nicht, the rest."""
+def middle(clause: Clause, particle: str = "") -> str:
+    """The middle field after the subject: pronouns, particle, time, definite objects, nicht, the rest."""
     bare, prepositional = governed(clause)
     dative = participant(clause.dative, "dat") if clause.dative is not None else ""
     late = isinstance(clause.object, NounPhrase) and clause.object.indefinite
@@ -168,6 +170,7 @@ def middle(clause: Clause) -> str:
     return join(
         bare if isinstance(clause.object, Pronoun) else "",
         dative if isinstance(clause.dative, Pronoun) else "",
+        particle,
         *(time.de for time in times),
         clause.frequency.de if clause.frequency is not None else "",
         "gerade" if clause.aspect == "now" else "",
@@ -186,7 +189,7 @@ def middle(clause: Clause) -> str:
 def verb_first(clause: Clause, particle: str = "") -> str:
     """A clause that opens with its finite verb, for questions, commands and after a fronted part."""
     finite, closing = bracket(clause)
-    return join(finite, participant(clause.subject, "nom"), particle, middle(clause), closing)
+    return join(finite, participant(clause.subject, "nom"), middle(clause, particle), closing)
 
 
 def verb_second(clause: Clause) -> str:
@@ -209,7 +212,7 @@ def question(sentence: Sentence) -> str:
     clause = sentence.clause
     if isinstance(clause.subject, Pronoun) and clause.subject.key == "who":
         return verb_second(clause)
-    asked = participant(sentence.asked, clause.verb.case) if sentence.asked is not None else ""
+    asked = participant(sentence.asked, "acc") if sentence.asked is not None else ""
     return join(sentence.wh.de if sentence.wh is not None else asked, verb_first(clause))
 
 

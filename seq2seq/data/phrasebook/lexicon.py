@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -75,7 +76,10 @@ class Frame:
 
 @dataclass(frozen=True)
 class Reason:
-    """A state of affairs that explains (or fails to prevent) the frames of its theme."""
+    """A state of affairs that explains (or fails to prevent) the frames of its theme.
+
+    `tense` is any or past; `modals` are those that fit its consequences.
+    """
 
     theme: str
     subject: str
@@ -83,13 +87,14 @@ class Reason:
     fixed_de: str
     fixed_en: str
     tense: str
+    modals: str
 
 
 @dataclass(frozen=True)
 class Adjective:
     """An adjective; `stem` takes the endings, `use` is both, attr, pred or comp (comparisons only).
 
-    `contrast` lists the adjectives that make sense after *but*.
+    `excess` says whether *zu* makes sense; `contrast` lists the adjectives that make sense after *but*.
     """
 
     de: str
@@ -98,6 +103,7 @@ class Adjective:
     comparative: str
     en_comparative: str
     use: str
+    excess: str
     contrast: str
     classes: str
 
@@ -211,14 +217,16 @@ class Profession:
 
 @dataclass(frozen=True)
 class Intro:
-    """A main clause that introduces a *dass* or *ob* clause, with its final punctuation."""
+    """A main clause that introduces a *dass* or *ob* clause, with its final punctuation and the modes it takes."""
 
     conjunction: str
     de: str
     en: str
     end: str
+    modes: str
 
 
+@cache
 def has_class(classes: str, wanted: str) -> bool:
     """Whether two space-separated class lists share a class."""
     return not set(classes.split()).isdisjoint(wanted.split())
@@ -255,6 +263,7 @@ class Lexicon:
         self.professions = table("professions", Profession)
         self.intros = table("intros", Intro)
 
+    @cache  # noqa: B019 - one lexicon lives as long as the program
     def nouns_of(self, classes: str) -> list[Noun]:
         """The nouns of any of the (space-separated) classes."""
         return [noun for noun in self.nouns.values() if has_class(noun.classes, classes)]

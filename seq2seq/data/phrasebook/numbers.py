@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from seq2seq.data.phrasebook.clause import Phrase
 
-DE_SMALL = (
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+DE_SMALL = _words(
     "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn "
     "sechzehn siebzehn achtzehn neunzehn"
-).split()
-EN_SMALL = (
+)
+EN_SMALL = _words(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
     "sixteen seventeen eighteen nineteen"
-).split()
-DE_TENS = "zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig".split()
-EN_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+)
+DE_TENS = _words("zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig")
+EN_TENS = _words("twenty thirty forty fifty sixty seventy eighty ninety")
 
 
 def number(value: int) -> Phrase:
