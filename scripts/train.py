@@ -2,22 +2,17 @@
 
 import sys
 
-import hydra
-from omegaconf import DictConfig
-
 from seq2seq import cli
-from seq2seq.config import TrainConfig, load_settings
+from seq2seq.config import TrainConfig
 
 
-@hydra.main(version_base="1.3", config_path="../configs", config_name="train")
-def main(config: DictConfig) -> float:
+def main(settings: TrainConfig) -> float:
     """Give the best value of trainer.metric, for sweeps."""
-    settings = load_settings(config, TrainConfig)
     from seq2seq import build  # torch takes seconds to import: settings are checked first
 
     metric = settings.trainer.metric
     if result := build.finished_result(settings):
-        print(f"nothing to do, {build.run_path(settings)} is finished; overwrite=true would start over")
+        print(f"nothing to do: {build.run_path(settings)} is finished; overwrite=true would start over")
         return float(result["best"][metric])
     run = build.make_run_directory(settings)
     cli.log_to(sys.stdout, run / "train.log")
@@ -27,4 +22,4 @@ def main(config: DictConfig) -> float:
 
 
 if __name__ == "__main__":
-    cli.run(main, "train")
+    cli.run(main, TrainConfig)

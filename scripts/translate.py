@@ -2,26 +2,23 @@
 
 import sys
 
-import hydra
-from omegaconf import DictConfig
-
 from seq2seq import cli
-from seq2seq.config import TranslateConfig, load_settings
+from seq2seq.config import TranslateConfig
 
 
-@hydra.main(version_base="1.3", config_path="../configs", config_name="translate")
-def main(config: DictConfig) -> None:
-    settings = load_settings(config, TranslateConfig)
-    from seq2seq import build, streaming
+def main(settings: TranslateConfig) -> None:
+    """Translate until the input ends; at a terminal, line by line."""
+    from seq2seq import build, streaming  # torch takes seconds to import: settings are checked first
 
     cli.log_to(sys.stderr)
-    translator = build.load_run(settings.run, settings.checkpoint, settings.decode, settings.machine).translator
+    loaded = build.load_run(settings.run, settings.checkpoint, settings.decode, settings.machine)
     with streaming.opened(settings.input, settings.output) as (lines, output):
-        if lines.isatty():
+        interactive = lines.isatty()
+        if interactive:
             print("type a sentence and press enter; end with ctrl-D", file=sys.stderr)
-        size = 1 if lines.isatty() else settings.chunk_lines
-        streaming.translate_stream(translator, lines, output, size)
+        chunk_lines = 1 if interactive else settings.chunk_lines
+        streaming.translate_stream(loaded.translator, lines, output, chunk_lines)
 
 
 if __name__ == "__main__":
-    cli.run(main, "translate")
+    cli.run(main, TranslateConfig)

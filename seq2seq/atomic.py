@@ -31,18 +31,28 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 def _replace_directory(new: Path, path: Path) -> None:
     old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    if path.exists():
+    shutil.rmtree(old, ignore_errors=True)  # of a process that died here
+    replaces = path.exists()
+    if replaces:
         path.rename(old)  # a directory that has files in it can't be renamed over
-    new.rename(path)
+    try:
+        new.rename(path)
+    except BaseException:
+        if replaces:
+            old.rename(path)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
     r"""Write ``text`` as UTF-8 with "\n" line ends, under a temporary name first."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    _sync(temporary)
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        _sync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+import hydra
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import DictConfig
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
@@ -19,22 +27,41 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from seq2seq.config import GROUPS, SCRIPTS, did_you_mean, register_schemas
+from seq2seq.config import GROUPS, SCRIPTS, did_you_mean, load_settings, register_schemas
 from seq2seq.errors import UserError
 
+CONFIGS = Path(__file__).parents[1] / "configs"
+Settings = TypeVar("Settings")
 
-def run(main: Callable[[], Any], script: str) -> None:
-    """Run a ``hydra.main`` function; what the user can mend ends it with one line and exit status 1."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that exceptions arrive here
+
+def run(task: Callable[[Settings], Any], schema: type[Settings]) -> None:
+    """Compose the settings of ``schema`` from configs/ and the command line, check them, run ``task``.
+
+    What the user can mend ends the script with one line and exit status 1.
+    """
+    script = next(name for name, known in SCRIPTS.items() if known is schema)
+
+    def job(config: DictConfig) -> Any:  # its value is what sweepers go by
+        with user_errors(script):
+            return task(load_settings(config, schema))
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that what is wrong with the settings arrives here
     register_schemas()
+    with user_errors(script):
+        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=script)(job)()
+
+
+@contextmanager
+def user_errors(script: str) -> Iterator[None]:
+    """End the process with one line instead of a traceback."""
     try:
-        main()
+        yield
     except UserError as error:
         fail(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         fail(explain(error, script))
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        sys.stdout = None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to flush into it
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -49,6 +76,8 @@ def explain(error: Exception, script: str) -> str:
     """One line for what Hydra or OmegaConf found wrong with the settings."""
     if isinstance(error, MissingConfigException):
         return _unknown_name(error)
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: not an override; write KEY=VALUE, with quotes around spaces and special signs"
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key}: a value is needed; give {error.full_key}=…"
     cause = error.__cause__ if isinstance(error, ConfigCompositionException) and error.__cause__ else error
@@ -71,23 +100,26 @@ def _unknown_name(error: MissingConfigException) -> str:
 
 
 def _nearest_key(given: str, script: str) -> str:
-    keys = [*_keys(SCRIPTS[script])]
+    """Where else the key is, or which is nearest to it."""
+    keys = dict.fromkeys(_keys(SCRIPTS[script]), "")
     if script == "train":
-        keys += [
-            f"{group}.{key}" for group, options in GROUPS.items() for cls in options.values() for key in _keys(cls)
-        ]
-    hint = did_you_mean(given, keys)
+        for group, options in GROUPS.items():
+            for option, schema in options.items():
+                keys.update(dict.fromkeys(_keys(schema, f"{group}."), f"{group}={option}"))
+    if given in keys:
+        return f" here; {keys[given]} has it"
     last = given.rpartition(".")[2]
-    homes = sorted({key for key in keys if key.rpartition(".")[2] == last})
-    return f"; did you mean {' or '.join(homes)}?" if homes else hint
+    homes = [key for key in keys if key.rpartition(".")[2] == last]
+    return f"; did you mean {' or '.join(homes)}?" if homes else did_you_mean(given, keys)
 
 
-def _keys(cls: type, prefix: str = "") -> list[str]:
+def _keys(schema: type, prefix: str = "") -> list[str]:
+    """Full keys of a schema and of those nested in it."""
     found = []
-    for item in fields(cls):
-        default = item.default_factory() if callable(item.default_factory) else None
-        if default is not None and is_dataclass(default):
-            found += _keys(type(default), f"{prefix}{item.name}.")
+    for item in fields(schema):
+        nested = item.default_factory
+        if isinstance(nested, type) and is_dataclass(nested):
+            found += _keys(nested, f"{prefix}{item.name}.")
         else:
             found.append(prefix + item.name)
     return found

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from seq2seq.errors import CheckpointError, ConfigError
 
@@ -374,8 +375,19 @@ def load_settings(config: DictConfig, schema: type[Settings]) -> Settings:
     """
     settings = OmegaConf.to_object(config)
     assert isinstance(settings, schema)
+    _check_no_more_keys(settings)
     check(settings)
     return settings
+
+
+def _check_no_more_keys(settings: Any, prefix: str = "") -> None:
+    """Refuse what was added with "+key=value", which Hydra takes past the schema."""
+    known = {item.name for item in dataclasses.fields(settings)}
+    for key, value in vars(settings).items():
+        if key not in known:
+            raise ConfigError(f"{prefix}{key}: no such setting{did_you_mean(key, known)}")
+        if dataclasses.is_dataclass(value):
+            _check_no_more_keys(value, f"{prefix}{key}.")
 
 
 def check(settings: Any) -> None:
@@ -450,7 +462,7 @@ def check_decode(decode: DecodeConfig) -> None:
 
 def did_you_mean(given: object, valid: Any) -> str:
     """'; did you mean X?' for the nearest of ``valid``, or nothing."""
-    nearest = difflib.get_close_matches(str(given), list(valid), n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(str(given), list(valid), n=1, cutoff=0.6)
     return f"; did you mean {nearest[0]}?" if nearest else ""
 
 
@@ -479,8 +491,9 @@ def read_train_config(path: Path) -> TrainConfig:
         return load_settings(merged, TrainConfig)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; is {path.parent} a run or a copy of its best/?") from None
-    except (OmegaConfBaseException, AssertionError, KeyError, ConfigError) as error:
-        raise CheckpointError(f"{path}: not a config of this version ({str(error).splitlines()[0]})") from error
+    except (OmegaConfBaseException, YAMLError, AssertionError, KeyError, ConfigError, OSError) as error:
+        reason = " ".join(str(error).split()) or "not a table of settings"
+        raise CheckpointError(f"{path}: not a config of this version ({reason[:200]})") from error
 
 
 def _schema_of(group: str, saved: DictConfig) -> type:

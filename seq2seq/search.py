@@ -173,7 +173,11 @@ def beam_search(
     options: SearchOptions,
     device: torch.device = CPU,
 ) -> list[list[Hypothesis]]:
-    """The K best partial translations at each length; a sentence leaves when K of its translations ended."""
+    """The K best partial translations at each length, until no better one is to be expected.
+
+    A sentence leaves when K of its translations have ended and the ``num_best`` best of them score higher than
+    any that goes on does at its present length.
+    """
     num, beam = len(src_lengths), options.beam_size
     finished: list[list[Hypothesis]] = [[] for _ in range(num)]
     live = torch.arange(num, device=device)
@@ -196,11 +200,19 @@ def beam_search(
         for row in (ends & candidates.log_probs.isfinite()).flatten().nonzero().flatten().tolist():
             sentence = int(live[row // ends.size(1)])
             finished[sentence].append(grown.hypothesis(row, src_lengths[sentence], options))
-        full = torch.tensor([len(finished[sentence]) >= beam for sentence in live.tolist()], device=device)
-        going_on = ~(cut | full)
+        hopes = candidates.log_probs.masked_fill(~candidates.stays, -math.inf).amax(dim=1)
+        scores = (hopes / length_normaliser(length, options.length_penalty)).tolist()
+        complete = [_complete(finished[i], score, options) for i, score in zip(live.tolist(), scores, strict=True)]
+        going_on = ~(cut | torch.tensor(complete, dtype=torch.bool, device=device))
         staying = (candidates.stays & going_on.unsqueeze(1)).flatten().nonzero().flatten()
         live, paths, state = live[going_on], grown.select(staying), state.select(parents[staying])
     return [sorted(each, key=lambda h: -h.score)[: options.num_best] for each in finished]
+
+
+def _complete(finished: Sequence[Hypothesis], best_live_score: float, options: SearchOptions) -> bool:
+    if len(finished) < options.beam_size:
+        return False
+    return sorted(h.score for h in finished)[-options.num_best] >= best_live_score
 
 
 class _Candidates(NamedTuple):

@@ -53,8 +53,8 @@ class SubwordTokenizer:
                 byte_fallback=options.byte_fallback,
                 normalization_rule_name=options.normalization,
                 hard_vocab_limit=False,
-                # Longer lines would be left out without a word.
-                max_sentence_length=max((len(line.encode()) for line in lines), default=0) + 1,
+                # Longer lines would be left out without a word; less than 10 is refused.
+                max_sentence_length=max([10, *(len(line.encode()) + 1 for line in lines)]),
                 pad_id=PAD,
                 unk_id=UNK,
                 bos_id=BOS,
@@ -79,9 +79,12 @@ class SubwordTokenizer:
     def load(cls, path: Path) -> SubwordTokenizer:
         """Read what ``save`` wrote."""
         try:
-            return cls(path.read_bytes())
+            tokenizer = cls(path.read_bytes())
         except (OSError, RuntimeError) as error:
             raise CheckpointError(f"{path}: not a readable SentencePiece model ({error})") from error
+        if not tokenizer.model:  # which SentencePiece takes for none given
+            raise CheckpointError(f"{path}: not a readable SentencePiece model (the file is empty)")
+        return tokenizer
 
     def save(self, path: Path) -> None:
         """Write the SentencePiece model."""

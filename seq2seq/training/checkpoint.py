@@ -127,11 +127,11 @@ def read_info(path: Path, tokenizers: TokenizerPair) -> CheckpointInfo:
     try:
         fields = json.loads((path / INFO).read_text(encoding="utf-8"))
         found = fields.pop("format")
+        if found != FORMAT:
+            raise CheckpointError(f"{path / INFO}: format {found}; this version reads format {FORMAT}")
         info = CheckpointInfo(**fields)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path / INFO}: can't be read ({error}); the checkpoint is not whole") from error
-    if found != FORMAT:
-        raise CheckpointError(f"{path / INFO}: format {found}; this version reads format {FORMAT}")
     if info.vocabulary != tokenizers.fingerprint():
         raise CheckpointError(f"{path / TOKENIZER}: not the vocabulary that the weights were trained with")
     return info

@@ -9,7 +9,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-FONTS = ["Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Arial Unicode MS", "DejaVu Sans"]
+FONTS = [
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "WenQuanYi Zen Hei",
+    "Arial Unicode MS",
+    "DejaVu Sans",
+    "Last Resort High-Efficiency",  # comes with matplotlib: a box for any letter, so that none is missing
+]
 
 
 def attention_heatmap(weights: Tensor, src_pieces: Sequence[str], tgt_pieces: Sequence[str]) -> Figure:
@@ -21,14 +28,11 @@ def attention_heatmap(weights: Tensor, src_pieces: Sequence[str], tgt_pieces: Se
     axes = figure.add_subplot()
     image = axes.imshow(weights.numpy(), cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
     family = [font for font in FONTS if font in installed]  # the first that has a letter draws it
-    axes.set_xticks(range(len(src_pieces)), _shown(src_pieces), rotation=60, ha="right", family=family)
-    axes.set_yticks(range(len(tgt_pieces)), _shown(tgt_pieces), family=family)
+    axes.set_xticks(
+        range(len(src_pieces)), list(src_pieces), rotation=60, ha="right", family=family, parse_math=False
+    )
+    axes.set_yticks(range(len(tgt_pieces)), list(tgt_pieces), family=family, parse_math=False)
     axes.set_xlabel("source")
     axes.set_ylabel("translation")
     figure.colorbar(image, ax=axes, label="attention weight")
     return figure
-
-
-def _shown(pieces: Sequence[str]) -> list[str]:
-    # A dollar sign would start a formula.
-    return [piece.replace("$", r"\$") for piece in pieces]

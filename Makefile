@@ -1,0 +1,43 @@
+# Everything runs in a virtual environment of the project's own; PYTHON makes it, VENV says where.
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help train test lint types phrasebook clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+train: $(VENV)/.installed ## train on the corpus in data/ and evaluate (about two minutes on two cores)
+	$(RUN) scripts/train.py experiment=phrasebook
+	$(RUN) scripts/evaluate.py run=runs/phrasebook split=test
+
+test: $(VENV)/.installed-dev ## run the tests
+	$(RUN) -m pytest -q
+
+lint: $(VENV)/.installed-dev ## style, and which room may import which
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(VENV)/bin/lint-imports
+
+types: $(VENV)/.installed-dev ## mypy --strict
+	$(RUN) -m mypy
+
+phrasebook: $(VENV)/.installed ## write data/phrasebook/ anew from its grammar
+	$(RUN) -m seq2seq.data.phrasebook data/phrasebook
+
+clean: ## remove the environment and caches; runs/ and downloads stay
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --editable '.[dev]'
+	touch $@ $(VENV)/.installed

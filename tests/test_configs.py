@@ -1,0 +1,171 @@
+# ruff: noqa: E501
+"""Settings: everything that is committed composes and builds; everything wrong is named in one line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from seq2seq import build, cli
+from seq2seq.config import (
+    GROUPS,
+    SCRIPTS,
+    DecodeConfig,
+    DecodeOverrides,
+    TrainConfig,
+    flat,
+    load_settings,
+    read_train_config,
+    register_schemas,
+    to_yaml,
+)
+from seq2seq.errors import CheckpointError, UserError
+from seq2seq.model import ATTENTIONS
+
+EXPERIMENTS = sorted(path.stem for path in (cli.CONFIGS / "experiment").glob("*.yaml"))
+OPTIONS = [(path.parent.name, path.stem) for path in sorted(cli.CONFIGS.glob("*/*.yaml"))]
+
+
+@pytest.fixture(autouse=True)
+def _hydra() -> Iterator[None]:
+    register_schemas()
+    with initialize_config_dir(str(cli.CONFIGS), version_base="1.3"):
+        yield
+
+
+def settings_of(*overrides: str, script: str = "train") -> TrainConfig:
+    settings = load_settings(compose(script, list(overrides)), SCRIPTS[script])
+    assert isinstance(settings, SCRIPTS[script])
+    return settings  # type: ignore[return-value]
+
+
+def error_of(*overrides: str, script: str = "train") -> str:
+    with pytest.raises((UserError, HydraException, OmegaConfBaseException)) as caught:
+        settings_of(*overrides, script=script)
+    error = caught.value
+    line = str(error) if isinstance(error, UserError) else cli.explain(error, script)
+    assert "\n" not in line
+    return line
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_experiments_compose_and_build(experiment: str) -> None:
+    settings = settings_of(f"experiment={experiment}")
+    assert settings.name == experiment
+    model = build.model(settings, 500, 500)
+    assert model.num_parameters() > 500 * settings.model.embedding_size
+
+
+@pytest.mark.parametrize(("group", "option"), [(g, o) for g, o in OPTIONS if g != "experiment"])
+def test_options_compose(group: str, option: str) -> None:
+    overrides = ["tokenizer.joint=true"] if option == "word" else []
+    settings_of(f"{group}={option}", *overrides)
+
+
+def test_every_option_has_a_schema() -> None:
+    for group, option in OPTIONS:
+        if group != "experiment":
+            text = (cli.CONFIGS / group / f"{option}.yaml").read_text(encoding="utf-8")
+            assert f"/schema/{group}/" in text
+    assert {group for group, _ in OPTIONS} == {*GROUPS, "experiment"}
+
+
+def test_every_attention_can_be_chosen() -> None:
+    chosen = {settings_of(f"attention.score={score}").attention.variant for score in ("dot", "general", "concat")}
+    chosen.add(settings_of("attention=bahdanau").attention.variant)
+    assert chosen == set(ATTENTIONS)
+
+
+def test_decode_overrides_have_the_same_keys() -> None:
+    assert [f.name for f in dataclasses.fields(DecodeOverrides)] == [
+        f.name for f in dataclasses.fields(DecodeConfig)
+    ]
+    changed = DecodeOverrides(beam_size=7).applied_to(DecodeConfig(beam_size=2, length_penalty=0.5))
+    assert (changed.beam_size, changed.length_penalty) == (7, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["trainer.max_stepz=3"], "trainer.max_stepz: no such setting; did you mean trainer.max_steps?"),
+        (["max_steps=3"], "max_steps: no such setting; did you mean trainer.max_steps?"),
+        (["model.dropout.embeding=0"], "model.dropout.embeding: no such setting; did you mean model.dropout.embedding?"),
+        (["attention=bahdanau", "attention.score=dot"], "attention.score: no such setting here; attention=luong has it"),
+        (["+nonsense=1"], "nonsense: no such setting"),
+        (["+trainer.max_stepz=1"], "trainer.max_stepz: no such setting; did you mean max_steps?"),
+        (["trainer.max_steps=abc"], "trainer.max_steps: Value 'abc' of type 'str' could not be converted to Integer"),
+        (["model.embedding_size=0"], "model.embedding_size=0: must be at least 1"),
+        (["model.dropout.readout=1.5"], "model.dropout.readout=1.5: must be at most 0.95"),
+        (["optimizer.lr=0"], "optimizer.lr=0.0: must be more than 0"),
+        (["attention=dot"], "attention=dot: unknown; valid are bahdanau, luong; did you mean attention=luong attention.score=dot?"),
+        (["attention=bahdanu"], "attention=bahdanu: unknown; valid are bahdanau, luong; did you mean bahdanau?"),
+        (["attention.score=dott"], "attention.score=dott: unknown; valid are dot, general, concat; did you mean dot?"),
+        (["data=multi30k", "data.src=dee"], "data.src=dee: unknown; valid are de, en, fr, cs; did you mean de?"),
+        (["trainer.metric=blue"], "trainer.metric=blue: unknown; valid are bleu, chrf, loss, ppl; did you mean bleu?"),
+        (["name=../../x"], "name=../../x: a directory's name below runs_dir, of letters, digits and . _ + -"),
+        (["trainer.max_epochs"], "trainer.max_epochs: not an override; write KEY=VALUE, with quotes around spaces and special signs"),
+    ],
+)  # fmt: skip
+def test_wrong_settings_are_named_in_one_line(overrides: list[str], expected: str) -> None:
+    assert error_of(*overrides) == expected
+
+
+@pytest.mark.parametrize(
+    ("overrides", "names"),
+    [
+        (["attention.score=dot", "model.decoder_size=100"], ["model.decoder_size=100", "model.encoder_size=512"]),
+        (["model.readout_size=100"], ["model.readout_size=100", "model.embedding_size=256"]),
+        (["model.tie_embeddings=all", "tokenizer.joint=false"], ["model.tie_embeddings=all", "tokenizer.joint"]),
+        (["data.src=en"], ["data.src=en", "data.tgt=en"]),
+        (["trainer.max_epochs=null"], ["trainer.max_epochs=null", "trainer.max_steps=null"]),
+        (["trainer.batch_tokens=50"], ["trainer.batch_tokens=50", "data.max_length=100"]),
+        (["trainer.average=last"], ["trainer.average=last", "trainer.keep_last=0"]),
+        (["optimizer.betas=[0.9,1.0]"], ["optimizer.betas=[0.9, 1.0]"]),
+        (["decode.num_best=9"], ["decode.num_best=9", "decode.beam_size=5"]),
+    ],
+)
+def test_rules_over_several_settings_name_them(overrides: list[str], names: list[str]) -> None:
+    line = error_of(*overrides)
+    for name in names:
+        assert name in line
+
+
+def test_evaluate_needs_a_run() -> None:
+    assert error_of(script="evaluate") == "run: a value is needed; give run=…"
+    assert error_of("run=x", "decode.beam_sise=3", script="evaluate").endswith("did you mean decode.beam_size?")
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_saved_settings_are_read_back(experiment: str, tmp_path: Path) -> None:
+    settings = settings_of(f"experiment={experiment}", "seed=7", "data.max_length=77")
+    path = tmp_path / "config.yaml"
+    path.write_text(to_yaml(settings), encoding="utf-8")
+    assert read_train_config(path) == settings
+    assert flat(settings)["data.max_length"] == 77
+
+
+def test_saved_settings_of_another_kind_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    with pytest.raises(CheckpointError, match="no such file"):
+        read_train_config(path)
+    saved = OmegaConf.create(to_yaml(settings_of()))
+    saved.trainer.max_stepz = 3
+    path.write_text(OmegaConf.to_yaml(saved), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="max_stepz"):
+        read_train_config(path)
+    for text in ("", "- a", "data: {name: nonsense}", "a: [", "data: {_target_: os.system}"):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(CheckpointError, match=r"config\.yaml"):
+            read_train_config(path)
+
+
+def test_run_names_tell_the_choices() -> None:
+    assert build.run_path(settings_of()) == Path("runs/phrasebook_de_en_luong_general_unigram_seed1")
+    assert build.run_path(settings_of("name=mine", "runs_dir=elsewhere")) == Path("elsewhere/mine")

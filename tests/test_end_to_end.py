@@ -1,0 +1,314 @@
+"""The whole path: learning proved on a small task, and the scripts as a user starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from safetensors.torch import load_file
+
+from seq2seq import build, cli
+from seq2seq.config import DecodeOverrides, MachineConfig, TrainConfig, load_settings, register_schemas
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+LETTERS = "abcdefghijkl"
+
+
+def write_reversals(directory: Path, sizes: dict[str, int], seed: int = 0) -> Path:
+    """Source: letters; target: the same letters from the last to the first. No pair twice."""
+    rng = random.Random(seed)
+    seen: set[str] = set()
+    for split, size in sizes.items():
+        lines: list[str] = []
+        while len(lines) < size:
+            line = " ".join(rng.choices(LETTERS, k=rng.randint(3, 8)))
+            if line not in seen:
+                seen.add(line)
+                lines.append(line)
+        for language, texts in (("src", lines), ("tgt", [line[::-1] for line in lines])):
+            (directory / f"{split}.{language}").write_text("\n".join(texts) + "\n", encoding="utf-8", newline="\n")
+    return directory
+
+
+def overrides(data: Path, *more: str) -> list[str]:
+    files = [
+        f"data.{split}.{side}={data / split}.{side}"
+        for split in ("train", "valid", "test")
+        for side in ("src", "tgt")
+    ]
+    sizes = ["embedding_size=32", "encoder_size=32", "decoder_size=64", "readout_size=32"]
+    return [
+        "data=files",
+        *files,
+        f"data.cache_dir={data / 'cache'}",
+        f"runs_dir={data / 'runs'}",
+        "tokenizer=word",
+        *(f"model.{size}" for size in sizes),
+        *(f"model.dropout.{place}=0" for place in ("embedding", "layers", "readout")),
+        "optimizer.lr=1e-2",
+        "schedule.warmup_steps=50",
+        "trainer.batch_tokens=400",
+        "trainer.label_smoothing=0",
+        "machine.num_threads=1",
+        *more,
+    ]
+
+
+def settings_of(*given: str) -> TrainConfig:
+    register_schemas()
+    with initialize_config_dir(str(cli.CONFIGS), version_base="1.3"):
+        return load_settings(compose("train", list(given)), TrainConfig)
+
+
+@pytest.fixture(scope="module")
+def reversals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_reversals(tmp_path_factory.mktemp("reversals"), {"train": 3000, "valid": 100, "test": 100})
+
+
+@pytest.mark.parametrize(
+    "attention",
+    [
+        ["attention=luong", "attention.score=dot"],
+        ["attention=luong", "attention.score=general"],
+        ["attention=luong", "attention.score=concat"],
+        ["attention=bahdanau", "attention.size=64"],
+    ],
+    ids=lambda given: given[-1].rpartition("=")[2],
+)
+def test_each_attention_learns_to_reverse(reversals: Path, attention: list[str]) -> None:
+    settings = settings_of(*overrides(reversals, *attention, "trainer.max_epochs=5"))
+    build.make_run_directory(settings)
+    result = build.training(settings).train()
+    assert result["best"]["bleu"] > 95
+    loaded = build.load_run(str(build.run_path(settings)), "best", DecodeOverrides(), MachineConfig())
+    lines = (reversals / "test.src").read_text().splitlines()
+    translations = loaded.translator.translate(lines)
+    assert sum(t.text == line[::-1] for t, line in zip(translations, lines, strict=True)) >= 90
+    looked_at = translations[0].candidates[0].weights.argmax(dim=1).tolist()  # reversal, read off the attention
+    assert looked_at == sorted(looked_at, reverse=True)
+
+
+def start(
+    script: str, *arguments: str, stdin: str | bytes = "", cwd: Path | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a script as a user does."""
+    return subprocess.run(
+        [sys.executable, str(SCRIPTS / script), *arguments],
+        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        capture_output=True,
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+        timeout=240,
+    )
+
+
+def error_line(*arguments: str, script: str = "train.py") -> str:
+    """The one line of a script that must fail."""
+    ended = start(script, *arguments)
+    assert ended.returncode == 1
+    lines = ended.stderr.decode().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    return lines[0].removeprefix("error: ")
+
+
+ALL_OPTIONS = [
+    "tokenizer=bpe",
+    "tokenizer.vocab_size=300",
+    "tokenizer.sample=true",
+    "attention=bahdanau",
+    "attention.size=64",
+    "model.encoder_layers=2",
+    "model.decoder_layers=2",
+    "model.tie_embeddings=all",
+    "model.dropout.recurrent=0.05",
+    "optimizer=adamw",
+    "schedule=plateau",
+    "trainer.average=ema",
+    "trainer.keep_last=2",
+    "trainer.accumulate=2",
+    "trainer.validate_unit=steps",
+    "trainer.validate_every=20",
+    "trainer.max_steps=50",
+    "trainer.max_epochs=null",
+    "trainer.log_every=5",
+    "trainer.num_samples=2",
+    "name=all_options",
+]
+
+
+@pytest.fixture(scope="module")
+def finished(reversals: Path) -> Path:
+    """A run with every option on, made by the script."""
+    ended = start("train.py", *overrides(reversals, *ALL_OPTIONS))
+    assert ended.returncode == 0, ended.stderr.decode()
+    run = reversals / "runs" / "all_options"
+    said = ended.stdout.decode()
+    for expected in (
+        "pairs read",
+        "evaluate.py run=",
+        "translate.py run=",
+        "tensorboard --logdir",
+        "max_steps=50",
+    ):
+        assert expected in said
+    return run
+
+
+def test_run_directory_is_complete(finished: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    assert {"config.yaml", "tokenizer", "best", "last", "metrics.jsonl", "train.log", "result.json"} <= names
+    assert {"step-40", "step-50"} <= names
+    assert "step-20" not in names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    assert not [name for name in names if "tmp" in name or "old" in name]
+    training = torch.load(finished / "last" / "training.pt", weights_only=True)
+    assert training["state"]["step"] == 50
+    assert load_file(str(finished / "best" / "model.safetensors"))
+    kinds = [json.loads(line)["kind"] for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"train": 10, "valid": 3, "best": 3}
+
+
+def test_second_start_has_nothing_to_do(reversals: Path, finished: Path) -> None:
+    ended = start("train.py", *overrides(reversals, *ALL_OPTIONS))
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert ended.stdout.decode().startswith(f"nothing to do: {finished} is finished")
+    line = error_line(*overrides(reversals, *ALL_OPTIONS, "optimizer.lr=5e-3"))
+    assert "optimizer.lr 0.01 → 0.005" in line
+    assert "overwrite=true" in line
+
+
+def test_same_seed_same_weights(reversals: Path) -> None:
+    weights = []
+    for name in ("one", "two"):
+        settings = settings_of(*overrides(reversals, *ALL_OPTIONS, "trainer.max_steps=12", f"name={name}"))
+        build.make_run_directory(settings)
+        build.training(settings).train()
+        weights.append(load_file(str(build.run_path(settings) / "last" / "model.safetensors")))
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_copied_best_evaluates_and_translates(reversals: Path, finished: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(finished / "best", tmp_path / "copy")
+    files = [f"src_file={reversals / 'test.src'}", f"ref_file={reversals / 'test.tgt'}"]
+    ended = start("evaluate.py", f"run={copy}", *files, "bootstrap=50", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr.decode()
+    report = json.loads((copy / "evaluation" / "test.json").read_text(encoding="utf-8"))
+    in_place = start("evaluate.py", f"run={finished}", "split=test", "bootstrap=50")
+    assert in_place.returncode == 0, in_place.stderr.decode()
+    assert json.loads((finished / "evaluation" / "test.json").read_text())["scores"] == report["scores"]
+
+    hypotheses = copy / "evaluation" / "test.hyp"
+    arguments = (
+        f"{reversals / 'test.tgt'} -i {hypotheses} -m bleu chrf -w 6 --confidence --confidence-n 50".split()
+    )
+    command = [sys.executable, "-m", "sacrebleu", *arguments]
+    theirs = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    for name, expected in zip(["BLEU", "chrF2"], theirs, strict=True):
+        assert report["scores"][name]["value"] == pytest.approx(expected["score"], abs=1e-5)
+        assert report["scores"][name]["signature"] == expected["signature"]
+
+    translated = start("translate.py", f"run={copy}", stdin=(reversals / "test.src").read_bytes(), cwd=tmp_path)
+    assert translated.stdout == hypotheses.read_bytes()
+    alignments = (copy / "evaluation" / "test.align").read_text().splitlines()
+    assert len(alignments) == 100
+    assert all("-" in pair for line in alignments for pair in line.split())
+
+
+def test_lines_in_are_lines_out(finished: Path, tmp_path: Path) -> None:
+    lines = ["a b c", "", "   ", "d e\r", "Ünïcode 😀 xyz", "x\u2028y", "a\x0bb", "f"]
+    source, target = tmp_path / "in.txt", tmp_path / "out.txt"
+    source.write_bytes("\n".join(lines).encode() + b"\n\xff broken")
+    files = [f"input={source}", f"output={target}", "chunk_lines=3"]
+    ended = start("translate.py", f"run={finished}", *files)
+    assert (ended.returncode, ended.stdout) == (0, b""), ended.stderr.decode()
+    written = target.read_bytes().decode().removesuffix("\n").split("\n")
+    assert len(written) == len(lines) + 1
+    assert [written[1], written[2]] == ["", ""]
+    again = start("translate.py", f"run={finished}", stdin="f\n")  # order: the last whole line, alone
+    assert again.stdout.decode() == written[7] + "\n"
+
+
+def test_n_best_lists(finished: Path) -> None:
+    ended = start("translate.py", f"run={finished}", "decode.num_best=3", "decode.beam_size=4", stdin="a b c\n\n")
+    rows = [line.split("\t") for line in ended.stdout.decode().splitlines()]
+    assert [row[:2] for row in rows] == [["1", "1"], ["1", "2"], ["1", "3"], ["2", "1"]]
+    scores = [float(row[2]) for row in rows[:3]]
+    assert scores == sorted(scores, reverse=True)
+    assert rows[3][3] == ""
+
+
+def test_closed_pipe_is_no_traceback(finished: Path) -> None:
+    command = f"yes 'a b c' | {sys.executable} {SCRIPTS / 'translate.py'} run={finished} chunk_lines=5 | head -n 2"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, check=False, timeout=120)
+    assert len(ended.stdout.splitlines()) == 2
+    assert b"Traceback" not in ended.stderr
+
+
+Spoil = Callable[[Path], None]
+
+
+def latin1(data: Path) -> None:
+    lines = (data / "train.src").read_bytes().split(b"\n")
+    lines[6] = "a b ü".encode("latin-1")
+    (data / "train.src").write_bytes(b"\n".join(lines))
+
+
+SPOILS: dict[str, tuple[Spoil, list[str]]] = {
+    "missing": (lambda data: (data / "valid.tgt").unlink(), ["valid.tgt", "no such file"]),
+    "unequal": (
+        lambda data: (data / "train.tgt").write_text("a\nb\n"),
+        ["train.src", "30 lines", "train.tgt", "2"],
+    ),
+    "latin-1": (latin1, ["train.src:7", "0xfc", "iconv"]),
+    "empty": (lambda data: (data / "train.src").write_text(""), ["train.src", "empty"]),
+    "one line": (
+        lambda data: [(data / f"train.{side}").write_text("a b c\n") for side in ("src", "tgt")] and None,
+        ["train", "single sentence pair", "newline"],
+    ),
+    "blank": (
+        lambda data: (data / "train.tgt").write_text("\n" * 30),
+        ["train", "none of the 30 pairs"],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SPOILS)
+def test_bad_data_is_named_in_one_line(kind: str, tmp_path: Path) -> None:
+    data = write_reversals(tmp_path, {"train": 30, "valid": 5, "test": 5})
+    spoil, expected = SPOILS[kind]
+    spoil(data)
+    line = error_line(*overrides(data))
+    for part in expected:
+        assert part in line
+
+
+def test_user_mistakes_are_named_in_one_line(reversals: Path, tmp_path: Path) -> None:
+    assert "attention=luong attention.score=dot" in error_line("attention=dot")
+    occupied = tmp_path / "file"
+    occupied.write_text("")
+    assert f"{occupied}" in error_line(*overrides(reversals, f"runs_dir={occupied}", "name=x"))
+    assert "no such directory" in error_line(f"run={tmp_path / 'nothing'}", script="evaluate.py")
+
+
+def test_damaged_checkpoints_are_refused(finished: Path, tmp_path: Path) -> None:
+    for name, damage in {
+        "model.safetensors": lambda file: file.write_bytes(file.read_bytes()[:-100]),
+        "checkpoint.json": lambda file: file.write_text("{}"),
+        "config.yaml": lambda file: file.write_text("data: {name: x}"),
+        "tokenizer/joint.subwords": lambda file: file.write_bytes(b"nonsense"),
+    }.items():
+        copy = shutil.copytree(finished / "best", tmp_path / name.replace("/", "_"))
+        damage(copy / name)
+        assert name in error_line(f"run={copy}", script="translate.py")

@@ -1,0 +1,213 @@
+"""Search against brute force and plain loops, on models and on hand-made steps."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from seq2seq.model import Seq2Seq
+from seq2seq.search import Hypothesis, SearchOptions, beam_search, greedy_search, search
+
+NewModel = Callable[..., Seq2Seq]
+PAD, UNK, BOS, EOS = range(4)
+
+
+def options(**more: object) -> SearchOptions:
+    return SearchOptions(bos=BOS, eos=EOS, forbidden=(PAD, UNK, BOS), **more)  # type: ignore[arg-type]
+
+
+class Prefixes(NamedTuple):
+    """A state that remembers the words so far."""
+
+    words: Tensor  # (B, t)
+
+    def select(self, rows: Tensor) -> Prefixes:
+        return Prefixes(self.words[rows])
+
+
+def table_step(table: dict[tuple[int, ...], dict[int, float]], vocab_size: int = 7):
+    """A step that looks next-word probabilities up by the words so far; attention is uniform over the first 2 words."""
+
+    def step(tokens: Tensor, state: Prefixes) -> tuple[Tensor, Tensor, Prefixes]:
+        words = torch.cat([state.words, tokens.unsqueeze(1)], dim=1)
+        logits = torch.full((len(tokens), vocab_size), -1e9, dtype=torch.float64)
+        for row, prefix in enumerate(words[:, 1:].tolist()):
+            for word, probability in table.get(tuple(prefix), {EOS: 1.0}).items():
+                logits[row, word] = math.log(probability)
+        return logits, torch.tensor([[0.5, 0.5, 0.0]]).expand(len(tokens), 3), Prefixes(words)
+
+    return step
+
+
+def start(num: int) -> Prefixes:
+    return Prefixes(torch.zeros(num, 0, dtype=torch.long))
+
+
+GARDEN_PATH = {(): {4: 0.6, 5: 0.4}, (4,): {4: 0.5, 6: 0.5}, (5,): {EOS: 1.0}}
+
+
+def test_greedy_takes_the_most_probable_word_and_beam_the_most_probable_sentence() -> None:
+    greedy = greedy_search(table_step(GARDEN_PATH), start(1), [2], options())[0]
+    assert greedy.tokens[0] == 4
+    best = search(table_step(GARDEN_PATH), start(1), [2], options(beam_size=2, length_penalty=0.0))[0][0]
+    assert best.tokens == [5]
+    assert best.log_prob == pytest.approx(math.log(0.4), abs=1e-6)
+
+
+def test_length_penalty_prefers_longer() -> None:
+    table = {(): {4: 0.5, EOS: 0.5}, (4,): {5: 0.9, 6: 0.1}, (4, 5): {EOS: 1.0}, (4, 6): {EOS: 1.0}}
+    short, long = (
+        search(table_step(table), start(1), [2], options(beam_size=3, length_penalty=alpha))[0][0]
+        for alpha in (0.0, 3.0)
+    )
+    assert (short.tokens, long.tokens) == ([], [4, 5])
+    assert long.score == pytest.approx(math.log(0.45) / (8 / 6) ** 3, abs=1e-6)
+
+
+def test_coverage_penalty_known_answer() -> None:
+    """Two words and the end attend 0.5 each to both source words: 1.5, cut to 1; one word and the end: 1."""
+    best = search(table_step({(): {4: 1.0}}), start(1), [2], options(beam_size=2, coverage_penalty=0.3))[0][0]
+    assert best.score == pytest.approx(best.log_prob, abs=1e-6)
+    best = search(table_step({}), start(1), [2], options(beam_size=2, coverage_penalty=0.3, length_penalty=0.0))[
+        0
+    ][0]
+    assert best.tokens == []
+    assert best.score == pytest.approx(0.3 * 2 * math.log(0.5), abs=1e-5)
+
+
+def test_maximum_length_is_relative_to_the_source() -> None:
+    endless = {tuple([4] * n): {4: 1.0} for n in range(50)}
+    for beam in (1, 3):
+        found = search(table_step(endless), start(2), [1, 3], options(beam_size=beam, max_ratio=2.0, max_offset=3))
+        assert [len(best[0].tokens) for best in found] == [5, 9]
+
+
+def test_forbidden_words_are_never_produced() -> None:
+    table = {(): {UNK: 0.9, 4: 0.1}}
+    for beam in (1, 4):
+        assert search(table_step(table), start(1), [2], options(beam_size=beam))[0][0].tokens == [4]
+    allowed = SearchOptions(bos=BOS, eos=EOS, forbidden=(PAD, BOS))
+    assert search(table_step(table), start(1), [2], allowed)[0][0].tokens == [UNK]
+
+
+def sources(num: int, seed: int = 0) -> list[list[int]]:
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(1, 6, (num,), generator=generator).tolist()
+    return [[*torch.randint(4, 11, (length,), generator=generator).tolist(), EOS] for length in lengths]
+
+
+def decode(
+    model: Seq2Seq, rows: list[list[int]], opts: SearchOptions, extra_padding: int = 0
+) -> list[list[Hypothesis]]:
+    width = max(map(len, rows)) + extra_padding
+    src = torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
+    return search(model.step, model.encode(src, src != PAD), [len(row) for row in rows], opts)
+
+
+def greedy_oracle(model: Seq2Seq, row: list[int], opts: SearchOptions) -> list[int]:
+    """One sentence at a time, with the plain definition of greedy search."""
+    src = torch.tensor([row])
+    state, words = model.encode(src, src != PAD), [BOS]
+    while len(words) <= opts.max_length(len(row)):
+        logits, _, state = model.step(torch.tensor(words[-1:]), state)
+        logits[:, list(opts.forbidden)] = -math.inf
+        words.append(int(logits.argmax()))
+        if words[-1] == EOS:
+            return words[1:-1]
+    return words[1:]
+
+
+def test_batched_greedy_is_greedy_one_by_one(new_model: NewModel, variant: str) -> None:
+    model, rows = new_model(variant=variant), sources(20)
+    found = decode(model, rows, options())
+    assert [best[0].tokens for best in found] == [greedy_oracle(model, row, options()) for row in rows]
+    assert len({tuple(best[0].tokens) for best in found}) > 3  # not all alike
+
+
+def test_beam_of_one_is_greedy(new_model: NewModel, variant: str) -> None:
+    model, rows = new_model(variant=variant), sources(20, seed=1)
+    src = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+    lengths = [len(row) for row in rows]
+    greedy = greedy_search(model.step, model.encode(src, src != PAD), lengths, options())
+    beam = beam_search(model.step, model.encode(src, src != PAD), lengths, options())
+    for one, other in zip(greedy, beam, strict=True):
+        assert one.tokens == other[0].tokens
+        assert one.score == pytest.approx(other[0].score, abs=1e-5)
+        torch.testing.assert_close(one.weights, other[0].weights)
+
+
+def brute_force(model: Seq2Seq, row: list[int], opts: SearchOptions) -> list[tuple[float, list[int]]]:
+    """All translations, scored one word at a time."""
+    vocab = [w for w in range(model.decoder.embedding.num_embeddings) if w not in (*opts.forbidden, EOS)]
+    limit = opts.max_length(len(row))
+    scored = []
+    for length in range(limit + 1):
+        for words in itertools.product(vocab, repeat=length):
+            fed = list(words) + ([EOS] if length < limit else [])
+            src = torch.tensor([row])
+            state, last, log_prob = model.encode(src, src != PAD), BOS, 0.0
+            for word in fed:
+                logits, _, state = model.step(torch.tensor([last]), state)
+                log_prob += float(logits.log_softmax(dim=1)[0, word])
+                last = word
+            scored.append((log_prob / ((5 + len(fed)) / 6) ** opts.length_penalty, list(words)))
+    return sorted(scored, reverse=True)
+
+
+def test_wide_beam_is_brute_force(new_model: NewModel, variant: str) -> None:
+    model = new_model(variant=variant, vocab_size=6)
+    opts = options(beam_size=40, num_best=5, max_ratio=0.0, max_offset=4)
+    rows = [[4, 5, EOS], [5, EOS]]
+    with torch.no_grad():
+        for row, found in zip(rows, decode(model, rows, opts), strict=True):
+            expected = brute_force(model, row, opts)[:5]
+            assert [hypothesis.tokens for hypothesis in found] == [words for _, words in expected]
+            assert [h.score for h in found] == pytest.approx([score for score, _ in expected], abs=1e-5)
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_padding_and_neighbours_never_matter(new_model: NewModel, variant: str, beam: int) -> None:
+    model, rows = new_model(variant=variant), sources(8, seed=2)
+    opts = options(beam_size=beam, num_best=beam, coverage_penalty=0.2)
+    together = decode(model, rows, opts, extra_padding=4)
+    for row, found in zip(rows, together, strict=True):
+        (alone,) = decode(model, [row], opts)
+        assert [h.tokens for h in found] == [h.tokens for h in alone]
+        assert [h.score for h in found] == pytest.approx([h.score for h in alone], abs=1e-5)
+        for h in found:
+            assert h.weights.shape == (len(h.tokens), len(row))
+            torch.testing.assert_close(h.weights.sum(dim=1), torch.ones(len(h.tokens)))
+
+
+def test_finished_sentences_leave_the_batch() -> None:
+    table = {tuple([4] * n): {4: 1.0} for n in range(4)} | {(4,) * 4: {EOS: 1.0}}
+    table[()] = {4: 0.5, EOS: 0.5}
+    step, sizes = table_step(table), []
+
+    def counted(tokens: Tensor, state: Prefixes) -> tuple[Tensor, Tensor, Prefixes]:
+        sizes.append(len(tokens))
+        logits, weights, after = step(tokens, state)
+        if len(sizes) == 1:
+            logits[0, EOS] += 1.0  # the first of the two sentences ends at once
+            logits[1, 4] += 1.0
+        return logits, weights, after
+
+    found = greedy_search(counted, start(2), [3, 3], options())
+    assert [h.tokens for h in found] == [[], [4, 4, 4, 4]]
+    assert sizes == [2, 1, 1, 1, 1]
+
+
+def test_more_best_than_beam_is_refused() -> None:
+    with pytest.raises(ValueError, match="num_best=3"):
+        options(beam_size=2, num_best=3)
+
+
+def test_no_sentences() -> None:
+    assert search(table_step({}), start(0), [], options()) == []
+    assert search(table_step({}), start(0), [], options(beam_size=2)) == []
