@@ -351,7 +351,7 @@ def training(config: TrainConfig) -> Trainer:
     where = device(config.machine)
     train_text, train_report = corpus.clean("train", read_split(config.data, "train"))
     if len(train_text) < 2:
-        raise DataError("train: a single sentence pair; a corpus has one sentence a line, each line ended by a newline")
+        raise DataError("train: a single sentence pair; a corpus has a sentence a line, each ended by a newline")
     valid_text, valid_report = corpus.clean("valid", read_split(config.data, "valid"), train_text)
     reports = [train_report, valid_report]
     if not isinstance(config.data, FilesConfig) or config.data.test != SplitFiles():

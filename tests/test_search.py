@@ -31,8 +31,11 @@ class Prefixes(NamedTuple):
         return Prefixes(self.words[rows])
 
 
-def table_step(table: dict[tuple[int, ...], dict[int, float]], vocab_size: int = 7):
-    """A step that looks next-word probabilities up by the words so far; attention is uniform over the first 2 words."""
+Step = Callable[[Tensor, Prefixes], tuple[Tensor, Tensor, Prefixes]]
+
+
+def table_step(table: dict[tuple[int, ...], dict[int, float]], vocab_size: int = 7) -> Step:
+    """A step that looks next-word probabilities up by the words so far; attention: half on each of 2 words."""
 
     def step(tokens: Tensor, state: Prefixes) -> tuple[Tensor, Tensor, Prefixes]:
         words = torch.cat([state.words, tokens.unsqueeze(1)], dim=1)

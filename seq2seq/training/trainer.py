@@ -188,14 +188,16 @@ class Trainer:
         """The moving average in place of the model's weights, if there is one."""
         if self.ema:
             self.ema.swap(self.model)
-        yield
-        if self.ema:
-            self.ema.swap(self.model)
+        try:
+            yield
+        finally:
+            if self.ema:
+                self.ema.swap(self.model)
 
-    def _report_validation(self, result: ValidationResult) -> None:
+    def _report_validation(self, result: ValidationResult, group: str = "valid") -> None:
         """Write the result down; save best/ if it is better."""
         step, metric = self.state.step, self.options.metric
-        self.tracker.scalars("valid", result.metrics, step)
+        self.tracker.scalars(group, result.metrics, step)
         shown = self.options.num_samples
         self.tracker.samples(result.translations[:shown], self.validator.text.tgt[:shown], step)
         self.state.validated_step = step
@@ -229,7 +231,9 @@ class Trainer:
         }
 
     def _finish(self) -> None:
-        """Validate the last updates if they have not been, and the average of the last checkpoints."""
+        """Report and validate the last updates if they have not been, and the average of checkpoints."""
+        if self.meter.updates:
+            self._report()
         if self.state.validated_step < self.state.step:
             self._validate()
         steps = self.run.keep_newest_steps(self.options.keep_last)
@@ -237,7 +241,7 @@ class Trainer:
             logger.info("average of %s:", ", ".join(path.name for path in steps))
             weights = mean_of(read_weights(path) for path in steps)
             self.model.load_state_dict(weights, strict=False)  # a tied matrix is stored once
-            self._report_validation(self.validator.validate())
+            self._report_validation(self.validator.validate(), group="average")
 
 
 class Meter:
