@@ -1,6 +1,7 @@
 """Translate text, a sentence a line: python scripts/translate.py run=runs/NAME [input=FILE] [output=FILE]."""
 
 import sys
+from pathlib import Path
 
 from seq2seq import cli
 from seq2seq.config import TranslateConfig
@@ -17,7 +18,8 @@ def main(settings: TranslateConfig) -> None:
         if interactive:
             print("type a sentence and press enter; end with ctrl-D", file=sys.stderr)
         chunk_lines = 1 if interactive else settings.chunk_lines
-        streaming.translate_stream(loaded.translator, lines, output, chunk_lines)
+        heatmaps = Path(settings.heatmaps) if settings.heatmaps else None
+        streaming.translate_stream(loaded.translator, lines, output, chunk_lines, heatmaps)
 
 
 if __name__ == "__main__":

@@ -334,6 +334,7 @@ class TranslateConfig:
     checkpoint: str = choice("best", "best", "last")
     input: str | None = None
     output: str | None = None
+    heatmaps: str | None = None  # a directory for a picture of each line's attention
     chunk_lines: int = number(1000, 1)  # lines read before they are translated
     decode: DecodeOverrides = field(default_factory=DecodeOverrides)
     machine: MachineConfig = field(default_factory=MachineConfig)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from seq2seq.errors import DataError
+from seq2seq.training.heatmap import attention_heatmap
 from seq2seq.translator import Translation, Translator
 
 logger = logging.getLogger(__name__)
@@ -36,10 +37,13 @@ def opened(source: str | None, target: str | None) -> Iterator[tuple[TextIO, Tex
         )
 
 
-def translate_stream(translator: Translator, lines: TextIO, output: TextIO, chunk_lines: int) -> None:
+def translate_stream(
+    translator: Translator, lines: TextIO, output: TextIO, chunk_lines: int, heatmaps: Path | None = None
+) -> None:
     """Translate ``chunk_lines`` lines at a time; with num_best > 1 a line becomes as many lines, tab-separated.
 
-    Such a line holds the input line's number, the rank, the score and the text.
+    Such a line holds the input line's number, the rank, the score and the text. In the directory ``heatmaps``
+    the attention of line n's best translation becomes n.png.
     """
     number = truncated = 0
     while chunk := [line.removesuffix("\n").removesuffix("\r") for line in islice(lines, chunk_lines)]:
@@ -47,9 +51,18 @@ def translate_stream(translator: Translator, lines: TextIO, output: TextIO, chun
             number += 1
             truncated += translation.truncated
             output.write(formatted(translation, number, translator.options.num_best))
+            if heatmaps is not None and translation.text:
+                draw_attention(translation, heatmaps / f"{number}.png")
         output.flush()
     if truncated:
         logger.warning("%d of %d lines were cut at %d tokens", truncated, number, translator.max_src_tokens)
+
+
+def draw_attention(translation: Translation, path: Path) -> None:
+    """Write the attention of the best translation as a picture."""
+    best = translation.candidates[0]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    attention_heatmap(best.weights, translation.src_pieces, best.pieces).savefig(path)
 
 
 def formatted(translation: Translation, number: int, num_best: int) -> str:

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 
 import sentencepiece
 
@@ -95,26 +94,15 @@ class SubwordTokenizer:
 
     def encode(self, lines: Sequence[str], sampling: Sampling | None = None) -> list[list[int]]:
         """Token ids of each line, of its best segmentation unless ``sampling`` is asked for."""
+        ids: list[list[int]]
         if sampling is None:
-            ids: list[list[int]] = self._processor.encode(list(lines))
+            ids = self._processor.encode(list(lines))
             return ids
-        return self._sample(lines, sampling)
-
-    def _sample(self, lines: Sequence[str], sampling: Sampling) -> list[list[int]]:
-        # SentencePiece seeds a generator when a thread first uses it, so a fresh thread makes it repeatable.
-        sampled: list[list[int]] = []
-
-        def sample() -> None:
-            ids: list[list[int]] = self._processor.encode(
-                list(lines), enable_sampling=True, alpha=sampling.alpha, nbest_size=-1, num_threads=1
-            )
-            sampled.extend(ids)
-
         sentencepiece.set_random_generator_seed(sampling.seed)
-        thread = Thread(target=sample)
-        thread.start()
-        thread.join()
-        return sampled
+        ids = self._processor.encode(  # one thread: each has a generator of its own
+            list(lines), enable_sampling=True, alpha=sampling.alpha, nbest_size=-1, num_threads=1
+        )
+        return ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """Plain text, the special tokens left out."""
