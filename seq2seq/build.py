@@ -11,7 +11,6 @@ from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
 
 from seq2seq.config import (
     DataConfig,
@@ -44,7 +43,7 @@ from seq2seq.data.tokenizer import BOS, EOS, Sampling, Tokenizer
 from seq2seq.data.tokenizer_pair import TokenizerPair
 from seq2seq.data.words import WordTokenizer, load_vectors
 from seq2seq.errors import ConfigError, DataError
-from seq2seq.model import ATTENTIONS, BRIDGES, Attention, Decoder, Encoder, Seq2Seq
+from seq2seq.model import ATTENTIONS, BRIDGES, Attention, Decoder, Embedding, Encoder, Seq2Seq
 from seq2seq.search import SearchOptions
 from seq2seq.training.checkpoint import (
     CONFIG,
@@ -174,9 +173,9 @@ def model(config: TrainConfig, src_vocab_size: int, tgt_vocab_size: int) -> Seq2
     """A new model, its weights drawn at random."""
     sizes: ModelConfig = config.model
     dropout = sizes.dropout
-    src_embedding = nn.Embedding(src_vocab_size, sizes.embedding_size)
+    src_embedding = Embedding(src_vocab_size, sizes.embedding_size)
     tgt_embedding = (
-        src_embedding if sizes.tie_embeddings == "all" else nn.Embedding(tgt_vocab_size, sizes.embedding_size)
+        src_embedding if sizes.tie_embeddings == "all" else Embedding(tgt_vocab_size, sizes.embedding_size)
     )
     encoder = Encoder(
         src_embedding,
@@ -213,7 +212,7 @@ def use_pretrained_vectors(net: Seq2Seq, settings: WordConfig, pair: TokenizerPa
             continue
         vectors, found = load_vectors(Path(path), tokenizer.pieces(range(len(tokenizer))), embedding.embedding_dim)
         with torch.no_grad():
-            embedding.weight[found] = vectors[found]
+            embedding.weight[found] = vectors[found] / embedding.scale  # so that the GRU sees the vectors
         logger.info("vectors: %s has %d of the %d words", path, int(found.sum()), len(tokenizer))
 
 

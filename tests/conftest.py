@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from seq2seq.model import ATTENTIONS, BRIDGES, Attention, Decoder, Encoder, Seq2Seq
+from seq2seq.model import ATTENTIONS, BRIDGES, Attention, Decoder, Embedding, Encoder, Seq2Seq
 
 ModelFactory = Callable[..., Seq2Seq]
 
@@ -29,8 +29,8 @@ def make_model(
     tie: str = "none",
     dropout: float = 0.0,
 ) -> Seq2Seq:
-    src = nn.Embedding(vocab_size, embedding)
-    tgt = src if tie == "all" else nn.Embedding(vocab_size, embedding)
+    src = Embedding(vocab_size, embedding)
+    tgt = src if tie == "all" else Embedding(vocab_size, embedding)
     encoder = Encoder(src, hidden, encoder_layers, embedding_dropout=dropout, layer_dropout=dropout)
     decoder = Decoder(
         tgt,

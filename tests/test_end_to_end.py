@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -13,60 +12,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
+from reversals import overrides, settings_of, write_reversals
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from seq2seq import build, cli
-from seq2seq.config import DecodeOverrides, MachineConfig, TrainConfig, load_settings, register_schemas
+from seq2seq import build
+from seq2seq.config import DecodeOverrides, MachineConfig
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-LETTERS = "abcdefghijkl"
-
-
-def write_reversals(directory: Path, sizes: dict[str, int], seed: int = 0) -> Path:
-    """Source: letters; target: the same letters from the last to the first. No pair twice."""
-    rng = random.Random(seed)
-    seen: set[str] = set()
-    for split, size in sizes.items():
-        lines: list[str] = []
-        while len(lines) < size:
-            line = " ".join(rng.choices(LETTERS, k=rng.randint(3, 8)))
-            if line not in seen:
-                seen.add(line)
-                lines.append(line)
-        for language, texts in (("src", lines), ("tgt", [line[::-1] for line in lines])):
-            (directory / f"{split}.{language}").write_text("\n".join(texts) + "\n", encoding="utf-8", newline="\n")
-    return directory
-
-
-def overrides(data: Path, *more: str) -> list[str]:
-    files = [
-        f"data.{split}.{side}={data / split}.{side}"
-        for split in ("train", "valid", "test")
-        for side in ("src", "tgt")
-    ]
-    sizes = ["embedding_size=32", "encoder_size=32", "decoder_size=64", "readout_size=32"]
-    return [
-        "data=files",
-        *files,
-        f"data.cache_dir={data / 'cache'}",
-        f"runs_dir={data / 'runs'}",
-        "tokenizer=word",
-        *(f"model.{size}" for size in sizes),
-        *(f"model.dropout.{place}=0" for place in ("embedding", "layers", "readout")),
-        "optimizer.lr=1e-2",
-        "schedule.warmup_steps=50",
-        "trainer.batch_tokens=400",
-        "trainer.label_smoothing=0",
-        "machine.num_threads=1",
-        *more,
-    ]
-
-
-def settings_of(*given: str) -> TrainConfig:
-    register_schemas()
-    with initialize_config_dir(str(cli.CONFIGS), version_base="1.3"):
-        return load_settings(compose("train", list(given)), TrainConfig)
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +131,34 @@ def test_run_directory_is_complete(finished: Path) -> None:
     assert load_file(str(finished / "best" / "model.safetensors"))
     kinds = [json.loads(line)["kind"] for line in (finished / "metrics.jsonl").read_text().splitlines()]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {"train": 10, "valid": 3, "best": 3}
+
+
+def test_tensorboard_shows_it_all(finished: Path) -> None:
+    events = EventAccumulator(str(finished), size_guidance={"tensors": 0, "images": 0}).Reload()
+    train = ("loss", "ppl", "lr", "grad_norm", "tokens_per_second", "pad_ratio")
+    valid = ("loss", "ppl", "bleu", "chrf", "length_ratio", "brevity_penalty")
+    scalars = {f"train/{name}" for name in train} | {f"valid/{name}" for name in valid} | {"best/bleu"}
+    assert set(events.Tags()["scalars"]) == scalars
+    assert [event.step for event in events.Scalars("valid/bleu")] == [20, 40, 50]
+    assert [event.step for event in events.Scalars("train/loss")] == list(range(5, 55, 5))
+    assert set(events.Tags()["images"]) <= {"attention/0", "attention/1"}
+    texts = [tag for tag in events.Tags()["tensors"] if tag.endswith("/text_summary")]
+    assert sorted(texts) == ["config/text_summary", "samples/0/text_summary", "samples/1/text_summary"]
+    shown = events.Tensors("samples/1/text_summary")
+    assert len(shown) == 3
+    source = (finished.parents[1] / "valid.src").read_text().splitlines()[1]
+    assert all(source in event.tensor_proto.string_val[0].decode() for event in shown)
+    assert "_hparams_/session_start_info" in events.summary_metadata
+    metadata = HParamsPluginData.FromString(
+        events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    )
+    hparams = {
+        key: value.string_value or value.number_value for key, value in metadata.session_start_info.hparams.items()
+    }
+    assert hparams["attention.name"] == "bahdanau"
+    assert hparams["optimizer.lr"] == 1e-2
+    assert hparams["trainer.patience"] == "null"
+    assert hparams["tokenizer.sample"] == "true"
 
 
 def test_second_start_has_nothing_to_do(reversals: Path, finished: Path) -> None:

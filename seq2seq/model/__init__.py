@@ -2,6 +2,7 @@
 
 from seq2seq.model.attention import ATTENTIONS, Attention, Memory
 from seq2seq.model.decoder import Decoder, DecoderState, StepOutput
+from seq2seq.model.embedding import Embedding
 from seq2seq.model.encoder import BRIDGES, Encoder, EncoderOutput
 from seq2seq.model.seq2seq import Seq2Seq
 
@@ -11,6 +12,7 @@ __all__ = [
     "Attention",
     "Decoder",
     "DecoderState",
+    "Embedding",
     "Encoder",
     "EncoderOutput",
     "Memory",

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.model.attention import Attention, Memory
+from seq2seq.model.embedding import Embedding
 
 
 class DecoderState(NamedTuple):
@@ -51,7 +52,7 @@ class Decoder(nn.Module):
 
     def __init__(
         self,
-        embedding: nn.Embedding,
+        embedding: Embedding,
         attention: Attention,
         memory_size: int,
         hidden_size: int,

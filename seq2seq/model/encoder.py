@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from seq2seq.model.embedding import Embedding
+
 
 class EncoderOutput(NamedTuple):
     """Encoder states and what the decoder starts from."""
@@ -22,7 +24,7 @@ class Encoder(nn.Module):
 
     def __init__(
         self,
-        embedding: nn.Embedding,
+        embedding: Embedding,
         hidden_size: int,
         num_layers: int = 1,
         embedding_dropout: float = 0.0,

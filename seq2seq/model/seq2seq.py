@@ -25,21 +25,14 @@ class Decoding(NamedTuple):
 
 
 class Seq2Seq(nn.Module):
-    """GRU encoder, bridge and attention decoder.
-
-    Initialisation: linear and recurrent matrices as torch draws them (uniform ±1/√n, n the width of the
-    input or state), embeddings from a normal distribution with standard deviation 1/√E, so that a tied
-    output matrix starts with logits of order one; output bias zero.
-    """
+    """GRU encoder, bridge and attention decoder; ``initialise`` says how its weights are drawn."""
 
     def __init__(self, encoder: Encoder, bridge: Bridge | ZeroBridge, decoder: Decoder) -> None:
         super().__init__()
         self.encoder = encoder
         self.bridge = bridge
         self.decoder = decoder
-        for embedding in dict.fromkeys([encoder.embedding, decoder.embedding]):  # one, if shared
-            nn.init.normal_(embedding.weight, std=1 / math.sqrt(embedding.embedding_dim))
-        nn.init.zeros_(decoder.output.bias)
+        initialise(self)
 
     def encode(self, src: Tensor, src_mask: Tensor) -> Decoding:
         """Encode ``src`` (B, S) and give the decoder's state before its first step."""
@@ -63,6 +56,29 @@ class Seq2Seq(nn.Module):
 
     if TYPE_CHECKING:
         __call__ = forward
+
+
+@torch.no_grad()
+def initialise(model: nn.Module) -> None:
+    """Draw all weights.
+
+    Recurrent matrices are orthogonal gate by gate (Saxe et al., 2014), other matrices uniform as in Glorot and
+    Bengio (2010), those of a GRU gate by gate; embeddings, and an output matrix tied to them, normal with
+    standard deviation 1/√E; biases zero.
+    """
+    for name, parameter in model.named_parameters():  # a tied matrix comes once, as the embedding
+        if parameter.dim() == 1:
+            nn.init.zeros_(parameter)
+        elif "embedding" in name:
+            nn.init.normal_(parameter, std=1 / math.sqrt(parameter.size(1)))
+        elif "weight_hh" in name:
+            for gate in parameter.chunk(3):
+                nn.init.orthogonal_(gate)
+        elif "weight_ih" in name:
+            for gate in parameter.chunk(3):
+                nn.init.xavier_uniform_(gate)
+        else:
+            nn.init.xavier_uniform_(parameter)
 
 
 def parameter_device(model: nn.Module) -> torch.device:

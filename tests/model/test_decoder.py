@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -35,7 +36,11 @@ def oracle(model: Seq2Seq, states: Tensor, s: Tensor, tokens: list[int]) -> list
     logits = []
     for token in tokens:
         before = attend(s)  # what builds s_t
-        s = gru(decoder.cell, torch.cat([before, decoder.embedding.weight[token]]), s)
+        s = gru(
+            decoder.cell,
+            torch.cat([before, math.sqrt(decoder.embedding.weight.size(1)) * decoder.embedding.weight[token]]),
+            s,
+        )
         read = before if type(attention).__name__ == "Bahdanau" else attend(s)
         v = torch.cat([s, read])
         logits.append(decoder.output.weight @ torch.tanh(decoder.readout.weight @ v) + decoder.output.bias)

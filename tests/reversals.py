@@ -1,0 +1,67 @@
+"""A task small enough to learn in seconds: say the letters from the last to the first."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+
+from seq2seq import build, cli
+from seq2seq.config import TrainConfig, load_settings, register_schemas
+from seq2seq.training.trainer import Trainer
+
+LETTERS = "abcdefghijkl"
+
+
+def write_reversals(directory: Path, sizes: dict[str, int], seed: int = 0) -> Path:
+    """Source: letters; target: the same letters from the last to the first. No pair twice."""
+    rng = random.Random(seed)
+    seen: set[str] = set()
+    for split, size in sizes.items():
+        lines: list[str] = []
+        while len(lines) < size:
+            line = " ".join(rng.choices(LETTERS, k=rng.randint(3, 8)))
+            if line not in seen:
+                seen.add(line)
+                lines.append(line)
+        for language, texts in (("src", lines), ("tgt", [line[::-1] for line in lines])):
+            (directory / f"{split}.{language}").write_text("\n".join(texts) + "\n", encoding="utf-8", newline="\n")
+    return directory
+
+
+def overrides(data: Path, *more: str) -> list[str]:
+    files = [
+        f"data.{split}.{side}={data / split}.{side}"
+        for split in ("train", "valid", "test")
+        for side in ("src", "tgt")
+    ]
+    sizes = ["embedding_size=32", "encoder_size=32", "decoder_size=64", "readout_size=32"]
+    return [
+        "data=files",
+        *files,
+        f"data.cache_dir={data / 'cache'}",
+        f"runs_dir={data / 'runs'}",
+        "tokenizer=word",
+        *(f"model.{size}" for size in sizes),
+        *(f"model.dropout.{place}=0" for place in ("embedding", "layers", "readout")),
+        "optimizer.lr=1e-2",
+        "schedule.warmup_steps=50",
+        "trainer.batch_tokens=400",
+        "trainer.label_smoothing=0",
+        "machine.num_threads=1",
+        *more,
+    ]
+
+
+def settings_of(*given: str) -> TrainConfig:
+    register_schemas()
+    with initialize_config_dir(str(cli.CONFIGS), version_base="1.3"):
+        return load_settings(compose("train", list(given)), TrainConfig)
+
+
+def new_trainer(*given: str) -> Trainer:
+    """All that train.py builds for these settings."""
+    settings = settings_of(*given)
+    build.make_run_directory(settings)
+    return build.training(settings)

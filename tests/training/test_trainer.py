@@ -1,0 +1,165 @@
+"""The training loop, on the real objects and a few small updates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from reversals import new_trainer, overrides, settings_of, write_reversals
+
+from seq2seq import build
+from seq2seq.config import WordConfig
+from seq2seq.data import corpus
+from seq2seq.errors import ConfigError, DataError
+from seq2seq.training.checkpoint import read_weights
+from seq2seq.training.trainer import Trainer
+
+SMALL = ["trainer.max_epochs=2", "trainer.batch_tokens=150"]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_reversals(tmp_path, {"train": 60, "valid": 6, "test": 6})
+
+
+def reported(trainer: Trainer, kind: str) -> list[dict[str, float]]:
+    rows = [json.loads(line) for line in (trainer.run.path / "metrics.jsonl").read_text().splitlines()]
+    return [row for row in rows if row["kind"] == kind]
+
+
+def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+
+
+def test_accumulated_batches_are_one_large_batch(data: Path) -> None:
+    once = ["trainer.max_epochs=1", "schedule=constant"]
+    whole = new_trainer(*overrides(data, *once, "trainer.batch_tokens=10000", "name=whole"))
+    parts = new_trainer(
+        *overrides(data, *once, "trainer.batch_tokens=150", "trainer.accumulate=100", "name=parts")
+    )
+    assert len(parts.loader.epoch(0)) > 2
+    for trainer in (whole, parts):
+        assert trainer.train()["steps"] == 1
+    for one, other in zip(weights(whole).values(), weights(parts).values(), strict=True):
+        torch.testing.assert_close(one, other, atol=2e-5, rtol=0)
+
+
+def test_patience_ends_training(data: Path) -> None:
+    trainer = new_trainer(
+        *overrides(
+            data, "trainer.patience=2", "trainer.validate_unit=steps", "trainer.metric=loss", "optimizer.lr=1e-30"
+        )
+    )
+    result = trainer.train()
+    assert (result["stopped"], result["steps"]) == ("no better loss in 2 validations", 3)
+    assert result["best_step"] == 1
+
+
+def test_end_of_max_steps_is_validated(data: Path) -> None:
+    trainer = new_trainer(*overrides(data, "trainer.max_steps=3", "trainer.log_every=2"))
+    assert trainer.train()["stopped"] == "max_steps=3"
+    assert [row["step"] for row in reported(trainer, "valid")] == [3]
+    assert [row["step"] for row in reported(trainer, "train")] == [2, 3]
+
+
+def test_plateau_lowers_the_rate(data: Path) -> None:
+    plateau = [
+        "schedule=plateau",
+        "schedule.metric=bleu",
+        "schedule.factor=0.5",
+        "optimizer.lr=1e-7",
+        "schedule.warmup_steps=0",
+    ]
+    trainer = new_trainer(
+        *overrides(data, *plateau, "trainer.max_steps=4", "trainer.validate_unit=steps", "trainer.log_every=1")
+    )
+    trainer.validator.validate()
+    trainer.train()
+    rates = [row["lr"] for row in reported(trainer, "train")]
+    assert rates == pytest.approx([1e-7, 1e-7, 5e-8, 2.5e-8])
+
+
+def test_mean_of_the_last_checkpoints(data: Path) -> None:
+    trainer = new_trainer(*overrides(data, "trainer.average=last", "trainer.keep_last=3", "trainer.max_epochs=4"))
+    trainer.train()
+    kept = sorted(trainer.run.path.glob("step-*"))
+    assert len(kept) == 3
+    expected = [read_weights(path)["decoder.readout.weight"] for path in kept]
+    torch.testing.assert_close(trainer.model.decoder.readout.weight.data, torch.stack(expected).mean(dim=0))
+    assert len(reported(trainer, "average")) == 1
+
+
+def test_ema_is_what_is_validated_and_saved(data: Path) -> None:
+    trainer = new_trainer(*overrides(data, "trainer.average=ema", "trainer.ema_decay=0.9", *SMALL))
+    trainer.train()
+    assert trainer.ema is not None
+    state = torch.load(trainer.run.path / "last" / "training.pt", weights_only=True)
+    raw = read_weights(trainer.run.path / "last")
+    names = [name for name, _ in trainer.model.named_parameters()]
+    index = names.index("decoder.readout.weight")
+    torch.testing.assert_close(raw["decoder.readout.weight"], trainer.model.decoder.readout.weight.data)
+    assert not torch.equal(state["ema"][index], raw["decoder.readout.weight"])
+    if trainer.state.best_step == trainer.state.step:
+        torch.testing.assert_close(
+            read_weights(trainer.run.path / "best")["decoder.readout.weight"], state["ema"][index]
+        )
+
+
+@pytest.mark.parametrize(("over_length", "kept"), [("drop", 1), ("truncate", 3)])
+def test_over_long_pairs_are_counted(data: Path, over_length: str, kept: int) -> None:
+    settings = settings_of(*overrides(data, "data.max_length=4", f"data.over_length={over_length}"))
+    text = corpus.ParallelText(["a b c d", "a b c d e", "a"], ["a", "b", "a b c d e f"], [1, 2, 3])
+    pair = build.tokenizers(settings, text)
+    report = corpus.SplitReport("train", 3, 0, 0, 0)
+    batches = list(build.loader(settings, text, pair, report).epoch(0))
+    assert report.over_length == 2
+    assert sum(len(batch.src) for batch in batches) == kept
+    assert max(batch.src_mask.sum(dim=1).max() for batch in batches) == 5  # 4 words and </s>
+    used = corpus.report_table([report]).splitlines()[1].split()
+    assert used == ["train", "3", "0", "2", str(kept), "0", "0"]
+
+
+def test_nothing_short_enough_is_an_error(data: Path) -> None:
+    settings = settings_of(*overrides(data, "data.max_length=1", "tokenizer.min_frequency=1"))
+    text = corpus.ParallelText(["a b"], ["a b"], [1])
+    with pytest.raises(DataError, match=r"longer than data\.max_length=1 "):
+        build.loader(settings, text, build.tokenizers(settings, text), corpus.SplitReport("train", 1, 0, 0, 0))
+
+
+def test_pretrained_vectors_reach_the_embeddings(data: Path) -> None:
+    path = data / "vectors.txt"
+    path.write_text("a " + " ".join(["0.5"] * 32) + "\nb " + " ".join(["-2"] * 32) + "\n")
+    trainer = new_trainer(*overrides(data, f"tokenizer.src_vectors={path}"))
+    tokens = trainer.validator.translator.tokenizers.src
+    for word, value in (("a", 0.5), ("b", -2.0)):
+        ((number,),) = tokens.encode([word])
+        assert trainer.model.encoder.embedding(torch.tensor(number)).tolist() == pytest.approx([value] * 32)
+    assert not trainer.model.decoder.embedding.weight.var(dim=1).eq(0).any()
+    trainer.tracker.close()
+    with pytest.raises(ConfigError, match=r"model\.embedding_size=16"):
+        new_trainer(
+            *overrides(data, f"tokenizer.src_vectors={path}", "model.embedding_size=16", "model.readout_size=16")
+        )
+
+
+def test_sampled_epochs_differ_and_repeat(data: Path) -> None:
+    settings = settings_of(
+        *overrides(data, "tokenizer=unigram", "tokenizer.vocab_size=300", "tokenizer.sample=true")
+    )
+    text, report = corpus.clean("train", build.read_split(settings.data, "train"))
+    pair = build.tokenizers(settings, text)
+
+    def lengths(epoch: int) -> list[int]:
+        return [int(batch.src_mask.sum()) for batch in build.loader(settings, text, pair, report).epoch(epoch)]
+
+    assert lengths(0) == lengths(0)
+    assert lengths(0) != lengths(1)
+
+
+def test_word_settings_do_not_sample(data: Path) -> None:
+    settings = settings_of(*overrides(data))
+    assert isinstance(settings.tokenizer, WordConfig)
+    trainer = new_trainer(*overrides(data))
+    assert isinstance(settings.tokenizer, WordConfig)
