@@ -450,6 +450,10 @@ def _check_training(config: TrainConfig) -> None:
         )
     if trainer.average == "last" and trainer.keep_last < 2:
         raise ConfigError(f"trainer.average=last needs trainer.keep_last={trainer.keep_last} to be at least 2")
+    if isinstance(config.schedule, PlateauConfig) and config.schedule.min_lr > config.optimizer.lr:
+        raise ConfigError(
+            f"schedule.min_lr={config.schedule.min_lr:g}: must be at most optimizer.lr={config.optimizer.lr:g}"
+        )
     if len(config.optimizer.betas) != 2 or not all(0 <= beta < 1 for beta in config.optimizer.betas):
         raise ConfigError(f"optimizer.betas={config.optimizer.betas}: two numbers, each at least 0 and below 1")
     check_decode(config.decode)

@@ -62,7 +62,7 @@ def new_model() -> ModelFactory:
         torch.manual_seed(3)
         model = make_model(**options)  # type: ignore[arg-type]
         for parameter in model.parameters():  # larger than drawn, so that mistakes show
-            nn.init.normal_(parameter, std=0.7)
+            nn.init.normal_(parameter, std=0.5)
         return model.double().eval()
 
     return new

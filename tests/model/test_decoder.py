@@ -33,12 +33,13 @@ def oracle(model: Seq2Seq, states: Tensor, s: Tensor, tokens: list[int]) -> list
     def attend(state: Tensor) -> Tensor:
         return attention(state.unsqueeze(0), memory)[0][0]
 
+    vectors = math.sqrt(decoder.embedding.embedding_dim) * decoder.embedding.weight
     logits = []
     for token in tokens:
         before = attend(s)  # what builds s_t
         s = gru(
             decoder.cell,
-            torch.cat([before, math.sqrt(decoder.embedding.weight.size(1)) * decoder.embedding.weight[token]]),
+            torch.cat([before, vectors[token]]),
             s,
         )
         read = before if type(attention).__name__ == "Bahdanau" else attend(s)

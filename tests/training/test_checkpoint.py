@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from seq2seq.data.tokenizer_pair import TokenizerPair
 from seq2seq.data.words import WordTokenizer
 from seq2seq.errors import CheckpointError
-from seq2seq.model import ATTENTIONS, BRIDGES, Decoder, Encoder, Seq2Seq
+from seq2seq.model import ATTENTIONS, BRIDGES, Decoder, Embedding, Encoder, Seq2Seq
 from seq2seq.training import checkpoint
 from seq2seq.training.checkpoint import (
     CheckpointInfo,
@@ -34,8 +33,8 @@ TIES = ["none", "target", "all"]
 
 def new_model(seed: int, tie: str = "none", size: int = 4) -> Seq2Seq:
     torch.manual_seed(seed)
-    src = nn.Embedding(len(PAIR.src), size)
-    tgt = src if tie == "all" else nn.Embedding(len(PAIR.tgt), size)
+    src = Embedding(len(PAIR.src), size)
+    tgt = src if tie == "all" else Embedding(len(PAIR.tgt), size)
     encoder = Encoder(src, 3)
     attention = ATTENTIONS["luong_general"](6, 6)
     decoder = Decoder(tgt, attention, 6, 6, readout_size=size, num_layers=2, tie_output=tie != "none")
