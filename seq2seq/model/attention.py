@@ -7,6 +7,7 @@ D decoder state size, A attention key size.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -82,16 +83,21 @@ class LuongDot(Attention):
 
 
 class LuongGeneral(Attention):
-    """e_t = Hᵀ (W s_t) (Luong, Pham and Manning, 2015, equation 8, "general")."""
+    """e_t = Hᵀ (W s_t) (Luong, Pham and Manning, 2015, equation 8, "general").
+
+    The parameter is √M W: one step of Adam changes all M × D entries by about the learning rate, which would
+    move the scores of W itself by so much that the softmax saturates.
+    """
 
     reads_new_context = True
 
     def __init__(self, decoder_size: int, memory_size: int) -> None:
         super().__init__()
-        self.query = nn.Linear(decoder_size, memory_size, bias=False)  # W
+        self.query = nn.Linear(decoder_size, memory_size, bias=False)  # √M W
+        self.scale = 1 / math.sqrt(memory_size)
 
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
-        return dot_product(self.query(query), keys)
+        return dot_product(self.query(query) * self.scale, keys)
 
 
 class Additive(Attention):

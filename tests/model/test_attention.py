@@ -29,7 +29,7 @@ def oracle_score(variant: str, weights: dict[str, list[list[float]]], s: list[fl
     if variant == "luong_dot":
         return dot(h, s)
     if variant == "luong_general":
-        return dot(h, times(weights["query.weight"], s))
+        return dot(h, times(weights["query.weight"], s)) / math.sqrt(len(h))  # the parameter is √M W
     if variant == "luong_concat":
         both = [
             q + k for q, k in zip(weights["query.weight"], weights["key.weight"], strict=True)
