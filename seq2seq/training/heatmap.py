@@ -22,7 +22,7 @@ FONTS = [
 def attention_heatmap(weights: Tensor, src_pieces: Sequence[str], tgt_pieces: Sequence[str]) -> Figure:
     """``weights`` (T, S): a row for each target word, which sums to 1, and a column for each source word."""
     installed = set(font_manager.get_font_names())
-    width, height = max(3.0, 0.42 * len(src_pieces) + 2), max(2.5, 0.32 * len(tgt_pieces) + 1.5)
+    width, height = 0.34 * len(src_pieces) + 2.4, 0.3 * len(tgt_pieces) + 1.6
     figure = Figure(figsize=(min(width, 24), min(height, 24)), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -32,6 +32,7 @@ def attention_heatmap(weights: Tensor, src_pieces: Sequence[str], tgt_pieces: Se
         range(len(src_pieces)), list(src_pieces), rotation=60, ha="right", family=family, parse_math=False
     )
     axes.set_yticks(range(len(tgt_pieces)), list(tgt_pieces), family=family, parse_math=False)
+    axes.tick_params(labelsize=12)
     axes.set_xlabel("source")
     axes.set_ylabel("translation")
     figure.colorbar(image, ax=axes, label="attention weight")
