@@ -33,6 +33,7 @@ from seq2seq.config import (
     flat,
     read_train_config,
     to_yaml,
+    training_keys,
 )
 from seq2seq.data import corpus, multi30k
 from seq2seq.data.batch import TokenizedPairs
@@ -374,7 +375,8 @@ def training(config: TrainConfig) -> Trainer:
     validator = Validator(valid_text, pair, searcher, config.trainer.batch_tokens, config.data.tgt)
     run = RunDirectory(run_path(config), to_yaml(config), pair)
     tracker = Tracker(run.path)
-    tracker.config(to_yaml(config), flat(config), [f"best/{config.trainer.metric}"])
+    hyperparameters = {**dict.fromkeys(training_keys()), **flat(config)}  # the same columns for every run
+    tracker.config(to_yaml(config), hyperparameters, [f"best/{config.trainer.metric}"])
     return trainer(config, net, batches, validator, run, tracker)
 
 

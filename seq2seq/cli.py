@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -27,7 +26,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from seq2seq.config import GROUPS, SCRIPTS, did_you_mean, load_settings, register_schemas
+from seq2seq.config import SCRIPTS, did_you_mean, keys_of, load_settings, register_schemas, training_keys
 from seq2seq.errors import UserError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -101,28 +100,12 @@ def _unknown_name(error: MissingConfigException) -> str:
 
 def _nearest_key(given: str, script: str) -> str:
     """Where else the key is, or which is nearest to it."""
-    keys = dict.fromkeys(_keys(SCRIPTS[script]), "")
-    if script == "train":
-        for group, options in GROUPS.items():
-            for option, schema in options.items():
-                keys.update(dict.fromkeys(_keys(schema, f"{group}."), f"{group}={option}"))
+    keys = training_keys() if script == "train" else dict.fromkeys(keys_of(SCRIPTS[script]), "")
     if given in keys:
         return f" here; {keys[given]} has it"
     last = given.rpartition(".")[2]
     homes = [key for key in keys if key.rpartition(".")[2] == last]
     return f"; did you mean {' or '.join(homes)}?" if homes else did_you_mean(given, keys)
-
-
-def _keys(schema: type, prefix: str = "") -> list[str]:
-    """Full keys of a schema and of those nested in it."""
-    found = []
-    for item in fields(schema):
-        nested = item.default_factory
-        if isinstance(nested, type) and is_dataclass(nested):
-            found += _keys(nested, f"{prefix}{item.name}.")
-        else:
-            found.append(prefix + item.name)
-    return found
 
 
 def _first_line(error: Exception) -> str:

@@ -476,6 +476,27 @@ def to_yaml(settings: Any) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(settings)))
 
 
+def keys_of(schema: type, prefix: str = "") -> list[str]:
+    """Full keys of a schema and of those nested in it."""
+    found = []
+    for item in dataclasses.fields(schema):
+        nested = item.default_factory
+        if isinstance(nested, type) and dataclasses.is_dataclass(nested):
+            found += keys_of(nested, f"{prefix}{item.name}.")
+        else:
+            found.append(prefix + item.name)
+    return found
+
+
+def training_keys() -> dict[str, str]:
+    """Every full key that a training run can have → an option that has it, "GROUP=OPTION"."""
+    keys = dict.fromkeys((key for key in keys_of(TrainConfig) if key not in GROUPS), "")
+    for group, options in GROUPS.items():
+        for option, schema in options.items():
+            keys.update(dict.fromkeys(keys_of(schema, f"{group}."), f"{group}={option}"))
+    return keys
+
+
 def flat(settings: Any) -> dict[str, Any]:
     """Full key → value, for tables and comparisons."""
     return {key: value for key, value, _ in _leaves(settings)}

@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from seq2seq import build
-from seq2seq.config import DecodeOverrides, MachineConfig
+from seq2seq.config import DecodeOverrides, MachineConfig, training_keys
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
@@ -156,6 +156,8 @@ def test_tensorboard_shows_it_all(finished: Path) -> None:
         key: value.string_value or value.number_value for key, value in metadata.session_start_info.hparams.items()
     }
     assert hparams["attention.name"] == "bahdanau"
+    assert hparams["attention.score"] == "null"  # Luong's: all runs have the same columns
+    assert set(hparams) == set(training_keys())
     assert hparams["optimizer.lr"] == 1e-2
     assert hparams["trainer.patience"] == "null"
     assert hparams["tokenizer.sample"] == "true"

@@ -22,18 +22,25 @@ FONTS = [
 def attention_heatmap(weights: Tensor, src_pieces: Sequence[str], tgt_pieces: Sequence[str]) -> Figure:
     """``weights`` (T, S): a row for each target word, which sums to 1, and a column for each source word."""
     installed = set(font_manager.get_font_names())
-    width, height = 0.34 * len(src_pieces) + 2.4, 0.3 * len(tgt_pieces) + 1.6
-    figure = Figure(figsize=(min(width, 24), min(height, 24)), dpi=100, layout="constrained")
+    src_labels, tgt_labels = (
+        [_shortened(piece) for piece in src_pieces],
+        [_shortened(piece) for piece in tgt_pieces],
+    )
+    width = 0.34 * len(src_labels) + 0.12 * max(map(len, tgt_labels)) + 1.6  # inches: cells, letters, colour bar
+    height = 0.3 * len(tgt_labels) + 0.12 * max(map(len, src_labels)) + 0.8
+    figure = Figure(figsize=(min(max(width, 3.0), 24), min(max(height, 2.5), 24)), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     image = axes.imshow(weights.numpy(), cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
     family = [font for font in FONTS if font in installed]  # the first that has a letter draws it
-    axes.set_xticks(
-        range(len(src_pieces)), list(src_pieces), rotation=60, ha="right", family=family, parse_math=False
-    )
-    axes.set_yticks(range(len(tgt_pieces)), list(tgt_pieces), family=family, parse_math=False)
+    axes.set_xticks(range(len(src_labels)), src_labels, rotation=60, ha="right", family=family, parse_math=False)
+    axes.set_yticks(range(len(tgt_labels)), tgt_labels, family=family, parse_math=False)
     axes.tick_params(labelsize=12)
     axes.set_xlabel("source")
     axes.set_ylabel("translation")
     figure.colorbar(image, ax=axes, label="attention weight")
     return figure
+
+
+def _shortened(piece: str, longest: int = 40) -> str:
+    return piece if len(piece) <= longest else piece[: longest - 1] + "…"

@@ -61,8 +61,13 @@ def test_a_row_for_each_target_and_a_column_for_each_source() -> None:
 
 
 def test_many_pieces_fit_a_picture_of_bounded_size() -> None:
-    figure, axes, _ = draw([f"s{i}" for i in range(60)], [f"t{i}" for i in range(75)])
+    figure, axes, _ = draw([f"s{i}" for i in range(70)], [f"t{i}" for i in range(80)])
     assert tuple(figure.get_size_inches()) == (24, 24)
-    assert labels(axes) == ([f"s{i}" for i in range(60)], [f"t{i}" for i in range(75)])
+    assert labels(axes) == ([f"s{i}" for i in range(70)], [f"t{i}" for i in range(80)])
     small, _, _ = draw(["a"], ["b"])
     assert tuple(small.get_size_inches()) == (3, 2.5)
+
+
+def test_long_pieces_are_shortened_and_leave_room() -> None:
+    _, axes, _ = draw(["x" * 300], ["y" * 300])  # a figure without room for its axes would warn
+    assert labels(axes) == (["x" * 39 + "…"], ["y" * 39 + "…"])
