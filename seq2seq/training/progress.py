@@ -21,7 +21,6 @@ class Progress:
         self._total = total
         self._between = seconds_between_lines
         self._last_line = self._started = time.monotonic()
-        self._first_step = 0
         self._bar = tqdm(total=total, unit="update", disable=not sys.stderr.isatty(), dynamic_ncols=True)
 
     def show(self, step: int, values: Mapping[str, float]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -15,8 +14,6 @@ from torch.utils.tensorboard.summary import hparams
 
 from seq2seq.training.heatmap import attention_heatmap
 from seq2seq.translator import Translation
-
-logger = logging.getLogger(__name__)
 
 
 class Tracker:

@@ -54,7 +54,7 @@ class TrainState:
     """How far training has come."""
 
     step: int = 0  # optimizer updates
-    epoch: int = 0  # epochs begun, from 0
+    epoch: int = 0  # epochs completed
     batch: int = 0  # batches of this epoch that have been used
     waited: int = 0  # validations since the best
     best: dict[str, float] = field(default_factory=dict)  # metrics of the best validation
