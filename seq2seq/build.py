@@ -44,7 +44,9 @@ from seq2seq.data.tokenizer import BOS, EOS, Sampling, Tokenizer
 from seq2seq.data.tokenizer_pair import TokenizerPair
 from seq2seq.data.words import WordTokenizer, load_vectors
 from seq2seq.errors import ConfigError, DataError
+from seq2seq.machine import keep_freed_memory
 from seq2seq.model import ATTENTIONS, BRIDGES, Attention, Decoder, Embedding, Encoder, Seq2Seq
+from seq2seq.model.fused import FUSED_SCORES, FusedDecoder, FusedEncoder
 from seq2seq.search import SearchOptions
 from seq2seq.training.checkpoint import (
     CONFIG,
@@ -70,11 +72,12 @@ PHRASEBOOK = Path(__file__).parents[1] / "data" / "phrasebook"
 
 
 def device(machine: MachineConfig) -> torch.device:
-    """The device to run on; sets the number of threads.
+    """The device to run on; sets the number of threads and how memory is kept.
 
     Raises:
         ConfigError: there is no such device.
     """
+    keep_freed_memory()
     if machine.num_threads is not None:
         torch.set_num_threads(machine.num_threads)
     if machine.device == "cuda" and not torch.cuda.is_available():
@@ -178,16 +181,18 @@ def model(config: TrainConfig, src_vocab_size: int, tgt_vocab_size: int) -> Seq2
     tgt_embedding = (
         src_embedding if sizes.tie_embeddings == "all" else Embedding(tgt_vocab_size, sizes.embedding_size)
     )
-    encoder = Encoder(
+    mechanism = attention(config)
+    fused = config.machine.fused and type(mechanism) in FUSED_SCORES
+    encoder = (FusedEncoder if fused else Encoder)(
         src_embedding,
         sizes.encoder_size,
         sizes.encoder_layers,
         embedding_dropout=dropout.embedding,
         layer_dropout=dropout.layers,
     )
-    decoder = Decoder(
+    decoder = (FusedDecoder if fused else Decoder)(
         tgt_embedding,
-        attention(config),
+        mechanism,
         encoder.memory_size,
         sizes.decoder_size,
         sizes.readout_size,

@@ -290,6 +290,7 @@ class MachineConfig:
 
     device: str = choice("auto", "auto", "cpu", "cuda")
     num_threads: int | None = number(None, 1)  # null: one for each core
+    fused: bool = True  # train through seq2seq/model/fused; false: through the plain definition
 
 
 @dataclass

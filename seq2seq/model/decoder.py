@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.model.attention import Attention, Memory
+from seq2seq.model.dropout import Dropout
 from seq2seq.model.embedding import Embedding
 
 
@@ -38,6 +39,14 @@ class StepOutput(NamedTuple):
     logits: Tensor  # (B, V) of the next token, before softmax
     weights: Tensor  # (B, S) attention weights of the context that was read out
     state: DecoderState
+
+
+class Recurrence(NamedTuple):
+    """The recurrence of all steps of teacher forcing."""
+
+    hidden: Tensor  # (B, T, D) s_1 … s_T
+    contexts: Tensor  # (B, T, M) those that are read out beside them
+    weights: Tensor  # (B, T, S) their attention weights
 
 
 class DecoderOutput(NamedTuple):
@@ -78,10 +87,10 @@ class Decoder(nn.Module):
         self.output = nn.Linear(readout_size, vocab_size)  # W_o
         if tie_output:
             self.output.weight = embedding.weight
-        self.embedding_dropout = nn.Dropout(embedding_dropout)
-        self.recurrent_dropout = nn.Dropout(recurrent_dropout)
-        self.layer_dropout = nn.Dropout(layer_dropout)
-        self.readout_dropout = nn.Dropout(readout_dropout)
+        self.embedding_dropout = Dropout(embedding_dropout)
+        self.recurrent_dropout = Dropout(recurrent_dropout)
+        self.layer_dropout = Dropout(layer_dropout)
+        self.readout_dropout = Dropout(readout_dropout)
 
     def start(self, layers: Tensor, memory: Memory) -> DecoderState:
         """State before the first step, from the bridge's first states ``layers`` (L, B, D)."""
@@ -104,21 +113,26 @@ class Decoder(nn.Module):
         logits = self.output(self._read_out(top.squeeze(1), read.context))
         return StepOutput(logits, read.weights, new)
 
-    def forward(self, tgt_in: Tensor, state: DecoderState, memory: Memory) -> DecoderOutput:
+    def forward(self, tgt_in: Tensor, layers: Tensor, memory: Memory) -> DecoderOutput:
         """Teacher forcing: ``tgt_in`` (B, T) are the words fed in, from the sentence start on.
 
-        The same as ``step`` repeated; what does not depend on the state is done for all T at once.
+        The same as ``start`` and repeated ``step``; what does not depend on the state is done for all T at once.
         """
-        upper = state.upper
-        states = [state]
-        for embedded in self._embed(tgt_in).unbind(dim=1):
-            states.append(self.recur(embedded, states[-1], memory))
-        hidden = torch.stack([after.hidden for after in states[1:]], dim=1)  # (B, T, D)
-        top, _ = self._upper_layers(hidden, upper)
-        read = states[1:] if self.attention.reads_new_context else states[:-1]
-        contexts = torch.stack([each.context for each in read], dim=1)  # (B, T, M)
-        weights = torch.stack([each.weights for each in read], dim=1)
+        hidden, contexts, weights = self.recurrence(self._embed(tgt_in), layers[0], memory)
+        top, _ = self._upper_layers(hidden, layers[1:].transpose(0, 1))
         return DecoderOutput(self._read_out(top, contexts), weights)
+
+    def recurrence(self, embedded: Tensor, start: Tensor, memory: Memory) -> Recurrence:
+        """All steps of the recurrence from s_0, ``start`` (B, D); ``embedded`` (B, T, E) are the words fed in."""
+        states = [self.start(start.unsqueeze(0), memory)]
+        for word in embedded.unbind(dim=1):
+            states.append(self.recur(word, states[-1], memory))
+        read = states[1:] if self.attention.reads_new_context else states[:-1]
+        return Recurrence(
+            torch.stack([state.hidden for state in states[1:]], dim=1),
+            torch.stack([state.context for state in read], dim=1),
+            torch.stack([state.weights for state in read], dim=1),
+        )
 
     def _embed(self, tokens: Tensor) -> Tensor:
         embedded: Tensor = self.embedding_dropout(self.embedding(tokens))

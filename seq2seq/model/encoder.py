@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from seq2seq.model.dropout import Dropout
 from seq2seq.model.embedding import Embedding
 
 
@@ -32,7 +33,7 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = embedding
-        self.embedding_dropout = nn.Dropout(embedding_dropout)
+        self.embedding_dropout = Dropout(embedding_dropout)
         self.gru = nn.GRU(
             embedding.embedding_dim,
             hidden_size,
@@ -41,6 +42,7 @@ class Encoder(nn.Module):
             bidirectional=True,
             dropout=layer_dropout if num_layers > 1 else 0.0,
         )
+        self.layer_dropout = Dropout(layer_dropout)
         self.memory_size = 2 * hidden_size
 
     def forward(self, src: Tensor, mask: Tensor) -> EncoderOutput:

@@ -36,9 +36,8 @@ class Seq2Seq(nn.Module):
 
     def encode(self, src: Tensor, src_mask: Tensor) -> Decoding:
         """Encode ``src`` (B, S) and give the decoder's state before its first step."""
-        encoded = self.encoder(src, src_mask)
-        memory = self.decoder.attention.prepare(encoded.states, encoded.mask)
-        return Decoding(self.decoder.start(self.bridge(encoded.final_state), memory), memory)
+        layers, memory = self._read(src, src_mask)
+        return Decoding(self.decoder.start(layers, memory), memory)
 
     def step(self, tokens: Tensor, state: Decoding) -> tuple[Tensor, Tensor, Decoding]:
         """One step of search: words (B,) in; logits (B, V) of the next ones, weights (B, S), new state."""
@@ -47,8 +46,13 @@ class Seq2Seq(nn.Module):
 
     def forward(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> DecoderOutput:
         """Teacher forcing: read-outs (B, T, R) and attention weights (B, T, S) for ``tgt_in`` (B, T)."""
-        start = self.encode(src, src_mask)
-        return self.decoder(tgt_in, start.state, start.memory)
+        return self.decoder(tgt_in, *self._read(src, src_mask))
+
+    def _read(self, src: Tensor, src_mask: Tensor) -> tuple[Tensor, Memory]:
+        """First decoder state of each layer (L, B, D), and what there is to attend to."""
+        encoded = self.encoder(src, src_mask)
+        memory = self.decoder.attention.prepare(encoded.states, encoded.mask)
+        return self.bridge(encoded.final_state), memory
 
     def num_parameters(self) -> int:
         """Trainable numbers; a tied matrix counts once."""

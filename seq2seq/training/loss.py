@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 
 class Loss(NamedTuple):
@@ -26,3 +28,73 @@ def smoothed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0
         return Loss(nll, nll)
     uniform = (normaliser - logits.mean(dim=-1)).sum()
     return Loss(torch.lerp(nll, uniform, smoothing), nll)
+
+
+def output_loss(output: nn.Linear, readout: Tensor, targets: Tensor, smoothing: float = 0.0) -> Loss:
+    """``smoothed_cross_entropy`` of the logits ``output(readout)``, which never exist all at once.
+
+    ``readout`` (N, R), ``targets`` (N,). Memory grows with N and with V, not with N × V.
+    """
+    kind = readout.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else readout.dtype
+    with torch.autocast(kind, enabled=False):
+        smoothed, nll = LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            readout.to(output.weight.dtype), output.weight, output.bias, targets, smoothing, dtype
+        )
+    return Loss(smoothed, nll)
+
+
+CHUNK_ROWS = 256  # logits of so many tokens at once: few enough to stay in a processor's cache
+
+
+class LinearCrossEntropy(Function):
+    """The loss and its gradients, one chunk of rows after another.
+
+    With logits o = W x + b, p = softmax(o) and the smoothed target distribution t: do = p - t, dx = Wᵀ do,
+    dW = Σ do xᵀ, db = Σ do. Since the loss is a sum, these are known as soon as the logits are.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        readout: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        smoothing: float,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor]:
+        """Loss and nll of ``smoothed_cross_entropy``; the products are in ``dtype``, all else as in ``weight``."""
+        wants_gradients = any(ctx.needs_input_grad)
+        inputs, matrix = readout.to(dtype), weight.to(dtype)
+        nll, uniform = readout.new_zeros(()), readout.new_zeros(())
+        grads = [torch.empty_like(readout), torch.zeros_like(weight), torch.zeros_like(bias)]
+        for first in range(0, len(readout), CHUNK_ROWS):
+            rows = slice(first, first + CHUNK_ROWS)
+            target = targets[rows].unsqueeze(1)
+            logits = torch.addmm(bias.to(dtype), inputs[rows], matrix.t()).to(weight.dtype)
+            log_probs = logits.log_softmax(dim=1)
+            nll -= log_probs.gather(1, target).sum()
+            if smoothing > 0:
+                uniform -= log_probs.mean(dim=1).sum()
+            if wants_gradients:
+                grad = log_probs.exp_()
+                grad.sub_(smoothing / len(weight)).scatter_add_(
+                    1, target, grad.new_full(target.shape, smoothing - 1)
+                )
+                low = grad.to(dtype)
+                grads[0][rows] = low @ matrix
+                if dtype == weight.dtype:
+                    grads[1].addmm_(low.t(), inputs[rows])
+                else:
+                    grads[1] += low.t() @ inputs[rows]
+                grads[2] += grad.sum(dim=0)
+        if wants_gradients:
+            ctx.save_for_backward(*grads)
+        ctx.mark_non_differentiable(nll)
+        return torch.lerp(nll, uniform, smoothing), nll
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        return (*(grad * grad_loss for grad in ctx.saved_tensors), None, None, None)

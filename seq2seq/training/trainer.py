@@ -20,7 +20,7 @@ from seq2seq.data.batch import Batch
 from seq2seq.data.loader import BatchLoader
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
 from seq2seq.training.checkpoint import RunDirectory, read_weights
-from seq2seq.training.loss import Loss, smoothed_cross_entropy
+from seq2seq.training.loss import Loss, output_loss
 from seq2seq.training.optim import Ema, Schedule, goodness, mean_of, set_lr
 from seq2seq.training.progress import Progress
 from seq2seq.training.tracker import Tracker
@@ -141,9 +141,10 @@ class Trainer:
 
     def _loss(self, batch: Batch) -> Tensor:
         output = self.model(batch.src, batch.src_mask, batch.tgt_in)
-        logits = self.model.decoder.output(output.readout[batch.tgt_mask])
-        targets = batch.tgt_out[batch.tgt_mask]
-        loss = smoothed_cross_entropy(logits, targets, self.options.label_smoothing)
+        real = batch.tgt_mask
+        loss = output_loss(
+            self.model.decoder.output, output.readout[real], batch.tgt_out[real], self.options.label_smoothing
+        )
         self.meter.add_batch(batch, loss)
         return loss.smoothed
 

@@ -14,7 +14,7 @@ from seq2seq.data.loader import bucket, gather
 from seq2seq.data.tokenizer_pair import TokenizerPair
 from seq2seq.metrics import bleu, chrf
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
-from seq2seq.training.loss import smoothed_cross_entropy
+from seq2seq.training.loss import output_loss
 from seq2seq.translator import Translation, Translator
 
 
@@ -34,10 +34,9 @@ def teacher_forced_loss(model: Seq2Seq, pairs: TokenizedPairs, max_tokens: int) 
     for indices in bucket(pairs, max_tokens):
         batch = gather(pairs, indices).to(device)
         output = model(batch.src, batch.src_mask, batch.tgt_in)
-        logits = model.decoder.output(output.readout[batch.tgt_mask])
-        targets = batch.tgt_out[batch.tgt_mask]
-        total += float(smoothed_cross_entropy(logits, targets).nll)
-        num_tokens += len(targets)
+        real = batch.tgt_mask
+        total += float(output_loss(model.decoder.output, output.readout[real], batch.tgt_out[real]).nll)
+        num_tokens += int(real.sum())
     return total / num_tokens
 
 

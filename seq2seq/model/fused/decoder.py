@@ -1,0 +1,186 @@
+"""The decoder's recurrence as one function, its backward written by hand.
+
+    q_t = W_q h_t    e_t = score(q_t, K)    α_t = softmax(e_t)    c_t = H α_t
+    i_t = x_t + W_c (m_t ⊙ c_{t-1})    j_t = W_h h_{t-1} + b_h    h_t = GRU step of i_t and j_t
+
+x_t is the word's share W_y y_{t-1} + b_i of the input, and m_t the dropout of the context. Words, keys K,
+read-out and logits do not depend on the state and stay outside. W_h and W_q both read h, so they are one
+product, [W_h ; W_q] h_t = [j_{t+1} ; q_t].
+
+Backward, from the last step to the first, with dh_t and dc_t the gradients of what was given out:
+
+    dα_t = Hᵀ dc_t    de_t = α_t ⊙ (dα_t - α_tᵀ dα_t)    dq_t from the score
+    dh_t += [W_h ; W_q]ᵀ [dj_{t+1} ; dq_t] + dh_{t+1} ⊙ z_{t+1}
+    di_t, dj_t from the GRU step (``seq2seq.model.fused.gru``)    dc_{t-1} += m_t ⊙ W_cᵀ di_t
+
+and after the loop, each one product over all steps:
+
+    dH = Σ_t dc_t α_tᵀ    dx_t = di_t    dW_c = Σ_t di_t (m_t ⊙ c_{t-1})ᵀ
+    d[W_h ; W_q] = Σ_t [dj_{t+1} ; dq_t] h_tᵀ
+
+Shapes: T steps, N = T or T + 1 contexts, B batch, S source length, D state, M memory, A query, E embedding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from seq2seq.model.attention import Memory, dot_product
+from seq2seq.model.decoder import Decoder, Recurrence
+from seq2seq.model.fused.gru import (
+    Grad,
+    add_product,
+    gru_step,
+    gru_step_backward,
+    product_dtype,
+    weight_gradient,
+)
+from seq2seq.model.fused.scores import FUSED_SCORES, FusedScore, outer_sum
+
+softmax_backward = torch.ops.aten._softmax_backward_data
+
+
+class AttentionRecurrence(Function):
+    """h_1 … h_T, c_0 … c_{N-1} and their weights; the weights are for looking at and have no gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        num_contexts: int,
+        score_type: type[FusedScore],
+        dtype: torch.dtype,  # of the products
+        inputs: Tensor,  # (T, B, 3D) x
+        keep: Tensor | None,  # (T, B, M) m, of 0 and 1/(1 - p); None without dropout
+        start: Tensor,  # (B, D) h_0
+        values: Tensor,  # (B, S, M) Hᵀ
+        keys: Tensor,  # (B, S, A) K
+        mask: Tensor,  # (B, S)
+        context_map: Tensor,  # (3D, M) W_c
+        state_map: Tensor,  # (3D + A, D) [W_h ; W_q], or (3D, D) W_h where q = h
+        state_bias: Tensor,  # (3D + A,) or (3D,) [b_h ; 0]
+        score_weight: Tensor | None,  # (A,)
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        length, batch, gates_size = inputs.shape
+        score, padding = score_type(keys, score_weight), ~mask
+        gates = torch.empty_like(inputs)
+        hidden = inputs.new_empty(length + 1, *start.shape)
+        mapped = inputs.new_empty(num_contexts, batch, len(state_map))  # [j_{t+1} ; q_t]
+        contexts = inputs.new_empty(num_contexts, batch, values.size(2))
+        weights = inputs.new_empty(num_contexts, *mask.shape)
+        fed = contexts if keep is None else torch.empty_like(keep)  # m_{t+1} ⊙ c_t
+        queries = _queries(mapped, hidden, gates_size)
+        from_context, from_state = context_map.t().to(dtype), state_map.t().to(dtype)
+        hidden[0] = start
+        for t in range(num_contexts):
+            add_product(state_bias, hidden[t], from_state, out=mapped[t])
+            scores = score.scores(queries[t]).masked_fill_(padding, -torch.inf)
+            torch.softmax(scores, dim=1, out=weights[t])
+            torch.bmm(weights[t].unsqueeze(1), values, out=contexts[t].unsqueeze(1))
+            if t < length:
+                if keep is not None:
+                    torch.mul(contexts[t], keep[t], out=fed[t])
+                add_product(inputs[t], fed[t], from_context, out=gates[t])
+                gru_step(gates[t], mapped[t, :, :gates_size], hidden[t], gates[t], out=hidden[t + 1])
+        ctx.save_for_backward(
+            gates, keep, hidden, mapped, fed, weights, values, keys, context_map, state_map, score_weight
+        )
+        ctx.score_type, ctx.dtype = score_type, dtype
+        ctx.mark_non_differentiable(weights)
+        return hidden[1:], contexts, weights
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_hidden: Tensor, grad_contexts: Tensor, _: Tensor) -> tuple[Grad, ...]:
+        gates, keep, hidden, mapped, fed, weights, values, keys, *parameters = ctx.saved_tensors
+        context_map, state_map, score_weight = parameters
+        (length, _, gates_size), dtype = gates.shape, ctx.dtype
+        score, queries = ctx.score_type(keys, score_weight), _queries(mapped, hidden, gates_size)
+        grad_gates, grad_mapped, grad_scores = (torch.empty_like(each) for each in (gates, mapped, weights))
+        grad_contexts = grad_contexts.clone()
+        to_context, to_state = context_map.to(dtype), state_map.to(dtype)
+        grad, passed = torch.zeros_like(hidden[0]), torch.zeros_like(hidden[0])
+        grad_mapped[length:] = 0
+        for t in reversed(range(len(mapped))):
+            if t < length:
+                grad.add_(grad_hidden[t])
+                recurrent, grad_recurrent = mapped[t, :, :gates_size], grad_mapped[t, :, :gates_size]
+                passed = gru_step_backward(grad, gates[t], recurrent, hidden[t], grad_gates[t], grad_recurrent)
+                grad_fed = grad_gates[t].to(dtype) @ to_context
+                grad_contexts[t] += grad_fed if keep is None else grad_fed * keep[t]
+            grad_weights = dot_product(grad_contexts[t], values)
+            grad_scores[t] = softmax_backward(grad_weights, weights[t], 1, weights.dtype)
+            grad_query = score.backward(grad_scores[t], queries[t])
+            if grad_mapped.size(2) == gates_size:
+                passed += grad_query
+            else:
+                grad_mapped[t, :, gates_size:] = grad_query
+            add_product(passed, grad_mapped[t], to_state, out=grad)
+        grad_keys, grad_score_weight = score.gradients(grad_scores, queries)
+        return (
+            *(None, None, None, grad_gates, None, grad),
+            outer_sum(weights, grad_contexts),
+            grad_keys,
+            None,
+            weight_gradient(grad_gates, fed[:length], dtype),
+            weight_gradient(grad_mapped, hidden[: len(mapped)], dtype),
+            grad_mapped.sum(dim=(0, 1)),
+            grad_score_weight,
+        )
+
+
+def _queries(mapped: Tensor, hidden: Tensor, gates_size: int) -> Tensor:
+    """q_0 … q_{N-1} (N, B, A): what ``mapped`` has beside j, or the states themselves."""
+    return hidden[: len(mapped)] if mapped.size(2) == gates_size else mapped[..., gates_size:]
+
+
+class FusedDecoder(Decoder):
+    """Computes what ``Decoder`` computes; the parameters are the same, and so is ``step``, which search uses."""
+
+    def recurrence(self, embedded: Tensor, start: Tensor, memory: Memory) -> Recurrence:
+        parts = FUSED_SCORES[type(self.attention)](self.attention)
+        cell, length = self.cell, embedded.size(1)
+        shift = int(self.attention.reads_new_context)
+        context_map, word_map = cell.weight_ih.split([memory.values.size(2), embedded.size(2)], dim=1)
+        words = self.recurrent_dropout(embedded.transpose(0, 1))
+        maps: list[Tensor] = [cell.weight_hh]
+        biases: list[Tensor] = [cell.bias_hh]
+        if parts.query_map is not None:
+            maps.append(parts.query_map)
+            biases.append(cell.bias_hh.new_zeros(len(parts.query_map)))
+        exact = cell.weight_hh.dtype
+        inputs, keep = F.linear(words, word_map, cell.bias_ih), self._keep(length, memory.values)
+        tensors = (each.to(exact) for each in (inputs, start, memory.values, memory.keys))
+        inputs, start, values, keys = tensors
+        products = product_dtype(start)
+        with torch.autocast(start.device.type, enabled=False):
+            hidden, contexts, weights = AttentionRecurrence.apply(  # type: ignore[no-untyped-call]
+                length + shift,
+                parts.score,
+                products,
+                inputs,
+                keep,
+                start,
+                values,
+                keys,
+                memory.mask,
+                context_map,
+                torch.cat(maps),
+                torch.cat(biases),
+                parts.weight,
+            )
+        read = slice(shift, shift + length)
+        return Recurrence(*(each.transpose(0, 1) for each in (hidden, contexts[read], weights[read])))
+
+    def _keep(self, length: int, values: Tensor) -> Tensor | None:
+        """Dropout of the contexts, as factors (T, B, M)."""
+        if not self.training or self.recurrent_dropout.p == 0:
+            return None
+        ones = self.cell.bias_hh.new_ones(length, values.size(0), values.size(2))
+        dropped: Tensor = self.recurrent_dropout(ones)
+        return dropped

@@ -1,0 +1,134 @@
+"""The scores of ``seq2seq.model.attention``, each with its backward, for use inside a recurrence.
+
+A score is made for one batch, is asked for the scores of one query after another, then for the gradients of
+those queries, and gives the gradients of keys and weight in the end. Shapes: B batch, S source length, A key
+size, N number of queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from seq2seq.model.attention import (
+    Additive,
+    Attention,
+    Bahdanau,
+    LuongConcat,
+    LuongDot,
+    LuongGeneral,
+    dot_product,
+    weighted_sum,
+)
+
+
+class FusedScore(Protocol):
+    """Scores e of queries q, which are linear maps of decoder states, against the keys of one batch."""
+
+    def __init__(self, keys: Tensor, weight: Tensor | None) -> None:
+        """``keys`` (B, S, A); ``weight`` (A,) if the score has one."""
+
+    def scores(self, query: Tensor) -> Tensor:
+        """Scores e (B, S) of ``query`` (B, A)."""
+
+    def backward(self, grad: Tensor, query: Tensor) -> Tensor:
+        """Gradient dq (B, A) from de (B, S)."""
+
+    def gradients(self, grads: Tensor, queries: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Of keys and weight, from all de (N, B, S) and q (N, B, A) that ``backward`` has seen."""
+
+
+class FusedDotProduct:
+    """The score e_i = k_iᵀ q, so dq = Σ_i de_i k_i and dk_i = Σ_t de_ti q_t, which is one product for all t."""
+
+    def __init__(self, keys: Tensor, weight: Tensor | None) -> None:
+        self.keys = keys
+
+    def scores(self, query: Tensor) -> Tensor:
+        """See ``FusedScore``."""
+        return dot_product(query, self.keys)
+
+    def backward(self, grad: Tensor, query: Tensor) -> Tensor:
+        """See ``FusedScore``."""
+        return weighted_sum(grad, self.keys)
+
+    def gradients(self, grads: Tensor, queries: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See ``FusedScore``."""
+        return outer_sum(grads, queries), None
+
+
+class FusedAdditive:
+    """The score e_i = wᵀ u_i with u_i = tanh(q + k_i).
+
+    Backward, with v_i = 1 - u_i²:
+
+    dq = w ⊙ Σ_i de_i v_i    dk_i = w ⊙ Σ_t de_ti v_ti    dw = Σ_t Σ_i de_ti u_ti
+
+    u is computed again in the backward pass, which costs less than to keep (N, B, S, A) numbers and read them.
+    """
+
+    def __init__(self, keys: Tensor, weight: Tensor | None) -> None:
+        assert weight is not None
+        self.keys, self.weight = keys, weight
+        self.energy = torch.empty_like(keys)  # u, then v: one buffer for all steps
+        self.grad_keys: Tensor | None = None
+        self.grad_weight = torch.zeros_like(weight)
+        self.one = keys.new_ones(())
+
+    def scores(self, query: Tensor) -> Tensor:
+        """See ``FusedScore``."""
+        energy = torch.add(self.keys, query.unsqueeze(1), out=self.energy).tanh_()
+        return torch.mv(energy.flatten(0, 1), self.weight).view(energy.shape[:2])
+
+    def backward(self, grad: Tensor, query: Tensor) -> Tensor:
+        """See ``FusedScore``."""
+        energy = torch.add(self.keys, query.unsqueeze(1), out=self.energy).tanh_()
+        self.grad_weight.addmv_(energy.flatten(0, 1).t(), grad.flatten())
+        slope = torch.addcmul(self.one, energy, energy, value=-1, out=energy)
+        if self.grad_keys is None:
+            self.grad_keys = slope * grad.unsqueeze(2)
+        else:
+            self.grad_keys.addcmul_(slope, grad.unsqueeze(2))
+        return weighted_sum(grad, slope).mul_(self.weight)
+
+    def gradients(self, grads: Tensor, queries: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See ``FusedScore``."""
+        assert self.grad_keys is not None
+        return self.grad_keys.mul_(self.weight), self.grad_weight
+
+
+def outer_sum(weights: Tensor, vectors: Tensor) -> Tensor:
+    """Σ_t weight_ti vector_t for every i: (N, B, S) and (N, B, A) to (B, S, A)."""
+    return torch.bmm(weights.permute(1, 2, 0), vectors.transpose(0, 1))
+
+
+class ScoreParts(NamedTuple):
+    """What a recurrence needs to know of its attention."""
+
+    score: type[FusedScore]
+    query_map: Tensor | None  # (A, D) from decoder state to query; None if they are the same
+    weight: Tensor | None  # (A,)
+
+
+def _dot(attention: LuongDot) -> ScoreParts:
+    return ScoreParts(FusedDotProduct, None, None)
+
+
+def _general(attention: LuongGeneral) -> ScoreParts:
+    return ScoreParts(FusedDotProduct, attention.query.weight * attention.scale, None)
+
+
+def _additive(attention: Additive) -> ScoreParts:
+    return ScoreParts(FusedAdditive, attention.query.weight, attention.score.weight.squeeze(0))
+
+
+FUSED_SCORES: dict[type[Attention], Callable[[Any], ScoreParts]] = {
+    LuongDot: _dot,
+    LuongGeneral: _general,
+    LuongConcat: _additive,
+    Bahdanau: _additive,
+}
+"""The attentions that have a fused score; a decoder with another one trains through the plain ``recur``."""
