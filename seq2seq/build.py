@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import shutil
 from functools import partial
 from pathlib import Path
@@ -57,7 +58,7 @@ from seq2seq.training.checkpoint import (
     read_info,
     read_result,
 )
-from seq2seq.training.optim import OPTIMIZERS, Constant, Ema, InverseSqrt, Plateau, Schedule
+from seq2seq.training.optim import OPTIMIZERS, Constant, Ema, InverseSqrt, Linear, Plateau, Schedule
 from seq2seq.training.tracker import Tracker
 from seq2seq.training.trainer import Trainer, TrainerOptions
 from seq2seq.training.validator import Validator
@@ -286,12 +287,14 @@ def evaluation_directory(checkpoint: Path) -> Path:
 # --- training --------------------------------------------------------------------------------------------
 
 
-def schedule(settings: ScheduleConfig, lr: float) -> Schedule:
-    """The learning-rate schedule that the settings name."""
+def schedule(settings: ScheduleConfig, lr: float, total_steps: int) -> Schedule:
+    """The learning-rate schedule that the settings name, for at most ``total_steps`` updates."""
     if isinstance(settings, PlateauConfig):
         return Plateau(
             settings.metric, settings.factor, settings.patience, settings.min_lr / lr, settings.warmup_steps
         )
+    if settings.name == "linear":
+        return Linear(total_steps, settings.warmup_steps)
     return {"constant": Constant, "inverse_sqrt": InverseSqrt}[settings.name](settings.warmup_steps)
 
 
@@ -403,10 +406,14 @@ def trainer(
         weight_decay=optim.weight_decay,
         fused=True,
     )
+    an_epoch = math.ceil(len(batches.epoch(0)) / settings.accumulate)
+    limits = [settings.max_steps, settings.max_epochs and settings.max_epochs * an_epoch]
+    steps = min(limit for limit in limits if limit is not None)
     options = TrainerOptions(
         lr=optim.lr,
         max_epochs=settings.max_epochs,
         max_steps=settings.max_steps,
+        total_steps=steps,
         accumulate=settings.accumulate,
         clip_norm=settings.clip_norm,
         label_smoothing=settings.label_smoothing,
@@ -420,5 +427,5 @@ def trainer(
         num_samples=settings.num_samples,
     )
     ema = Ema(net, settings.ema_decay) if settings.average == "ema" else None
-    rates = schedule(config.schedule, optim.lr)
+    rates = schedule(config.schedule, optim.lr, steps)
     return Trainer(net, optimizer, rates, batches, validator, run, tracker, options, ema)

@@ -213,6 +213,14 @@ class InverseSqrtConfig(ScheduleConfig):
     warmup_steps: int = number(400, 1)
 
 
+@dataclass
+class LinearConfig(ScheduleConfig):
+    """Falls to 0 at the last update (Defazio et al., 2023)."""
+
+    name: str = choice("linear", "linear")
+    warmup_steps: int = number(400, 0)
+
+
 METRICS = ("bleu", "chrf", "loss", "ppl")
 
 
@@ -347,7 +355,12 @@ GROUPS: dict[str, dict[str, type]] = {
     "model": {"model": ModelConfig},
     "attention": {"luong": LuongConfig, "bahdanau": BahdanauConfig},
     "optimizer": {"adam": OptimizerConfig, "adamw": OptimizerConfig},
-    "schedule": {"constant": ConstantConfig, "inverse_sqrt": InverseSqrtConfig, "plateau": PlateauConfig},
+    "schedule": {
+        "constant": ConstantConfig,
+        "inverse_sqrt": InverseSqrtConfig,
+        "linear": LinearConfig,
+        "plateau": PlateauConfig,
+    },
     "trainer": {"trainer": TrainerConfig},
     "decode": {"decode": DecodeConfig},
 }

@@ -63,6 +63,19 @@ class InverseSqrt(Constant):
         return min(step / self.warmup_steps, math.sqrt(self.warmup_steps / step))
 
 
+class Linear(Constant):
+    """A linear fall to 0 after the warm-up (Defazio et al., 2023, "When, why and how much?")."""
+
+    def __init__(self, total_steps: int, warmup_steps: int = 0) -> None:
+        super().__init__(warmup_steps)
+        self.total_steps = total_steps
+
+    def factor(self, step: int) -> float:
+        """1 at the end of the warm-up, and the last update is the last that is not 0."""
+        end, peak = self.total_steps + 1, max(1, self.warmup_steps)
+        return min(warmup(step, self.warmup_steps), max(0.0, (end - step) / max(1, end - peak)))
+
+
 class Plateau(Constant):
     """Times ``decay`` whenever ``metric`` has not improved for more than ``patience`` validations."""
 

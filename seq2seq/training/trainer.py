@@ -36,6 +36,7 @@ class TrainerOptions:
     lr: float
     max_epochs: int | None
     max_steps: int | None
+    total_steps: int  # updates until the first of the two: exact but for sampled tokens
     accumulate: int
     clip_norm: float | None
     label_smoothing: float
@@ -88,7 +89,7 @@ class Trainer:
     def train(self) -> dict[str, Any]:
         """Run to the end; gives the result: why it ended, the best metrics, updates, seconds."""
         started = time.monotonic()
-        with Progress(self._total_steps()) as progress:
+        with Progress(self.options.total_steps) as progress:
             reason = self._loop(progress)
             self._finish()
         result = {
@@ -166,12 +167,6 @@ class Trainer:
         if options.max_epochs is not None and state.epoch >= options.max_epochs:
             return f"max_epochs={options.max_epochs}"
         return None
-
-    def _total_steps(self) -> int:
-        options = self.options
-        an_epoch = math.ceil(len(self.loader.epoch(0)) / options.accumulate)
-        limits = [options.max_steps, options.max_epochs and options.max_epochs * an_epoch]
-        return min(limit for limit in limits if limit is not None)
 
     def _validate(self) -> None:
         """Validate (the average, if there is one), report, save best/, step-N/ and last/."""

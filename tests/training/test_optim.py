@@ -12,6 +12,7 @@ from seq2seq.training.optim import (
     Constant,
     Ema,
     InverseSqrt,
+    Linear,
     Plateau,
     Schedule,
     goodness,
@@ -40,6 +41,12 @@ def test_inverse_square_root_is_the_papers_up_to_a_constant() -> None:
     for step in range(1, 60):
         paper = min(step**-0.5, step * warmup**-1.5)
         assert InverseSqrt(warmup).factor(step) == pytest.approx(paper * math.sqrt(warmup))
+
+
+def test_linear_falls_to_nothing_after_the_last_update() -> None:
+    assert factors(Linear(10, 0), 1, 6, 10, 11) == pytest.approx([1.0, 0.5, 0.1, 0.0])
+    assert factors(Linear(10, 5), 1, 5, 8, 10, 11, 99) == pytest.approx([0.2, 1, 0.5, 1 / 6, 0, 0])
+    assert factors(Linear(3, 10), 1, 3, 4) == pytest.approx([0.1, 0.3, 0])
 
 
 def after_validations(schedule: Schedule, metric: str, values: list[float]) -> list[float]:
@@ -93,7 +100,7 @@ def test_plateau_goes_on_from_its_state(stop: int) -> None:
     assert before + after_validations(second, "loss", losses[stop:]) == through
 
 
-@pytest.mark.parametrize("schedule", [Constant(3), InverseSqrt(3)])
+@pytest.mark.parametrize("schedule", [Constant(3), InverseSqrt(3), Linear(9, 3)])
 def test_the_others_have_no_state(schedule: Schedule) -> None:
     before = factors(schedule, 1, 5)
     schedule.validated({"loss": 1.0})

@@ -44,7 +44,7 @@ def gru_step_backward(
     both, new = slice(0, 2 * size), slice(2 * size, 3 * size)
     reset, update, candidate = gates.split(size, dim=1)
     grad_reset, grad_update, grad_candidate = grad_gates.split(size, dim=1)
-    passed = grad * update
+    passed: Tensor = grad * update
     torch.sub(grad, passed, out=grad_candidate)
     tanh_backward(grad_candidate, candidate, grad_input=grad_candidate)
     torch.mul(grad_candidate, recurrent[:, new], out=grad_reset)
@@ -58,8 +58,8 @@ def gru_step_backward(
 def product_dtype(weight: Tensor) -> torch.dtype:
     """What autocast wants products in, where it is on; else the type of ``weight``."""
     kind = weight.device.type
-    dtype: torch.dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
-    return dtype
+    autocast: torch.dtype | None = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+    return autocast or weight.dtype
 
 
 def add_product(base: Tensor, left: Tensor, right: Tensor, out: Tensor) -> None:
