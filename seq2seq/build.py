@@ -45,9 +45,10 @@ from seq2seq.data.tokenizer import BOS, EOS, Sampling, Tokenizer
 from seq2seq.data.tokenizer_pair import TokenizerPair
 from seq2seq.data.words import WordTokenizer, load_vectors
 from seq2seq.errors import ConfigError, DataError
-from seq2seq.machine import keep_freed_memory
+from seq2seq.machine import choose_precision, keep_freed_memory
 from seq2seq.model import ATTENTIONS, BRIDGES, Attention, Decoder, Embedding, Encoder, Seq2Seq
 from seq2seq.model.fused import FUSED_SCORES, FusedDecoder, FusedEncoder
+from seq2seq.model.seq2seq import parameter_device
 from seq2seq.search import SearchOptions
 from seq2seq.training.checkpoint import (
     CONFIG,
@@ -428,4 +429,6 @@ def trainer(
     )
     ema = Ema(net, settings.ema_decay) if settings.average == "ema" else None
     rates = schedule(config.schedule, optim.lr, steps)
-    return Trainer(net, optimizer, rates, batches, validator, run, tracker, options, ema)
+    precision = choose_precision(config.machine.precision, parameter_device(net))
+    logger.info("products in %s: %s", precision.name, precision.reason)
+    return Trainer(net, optimizer, rates, batches, validator, run, tracker, options, ema, precision)

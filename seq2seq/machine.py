@@ -1,9 +1,14 @@
-"""What the machine has, and how to use it: threads, memory."""
+"""What the machine has, and how to use it: memory and precision."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
+from typing import NamedTuple
+
+import torch
+
+from seq2seq.errors import ConfigError
 
 # mallopt(3): parameters of glibc's allocator, and the values that keep freed memory for the next tensor
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
@@ -23,3 +28,47 @@ def keep_freed_memory() -> bool:
     except AttributeError:  # another C library
         return False
     return all(mallopt(parameter, value) == 1 for parameter, value in KEPT.items())
+
+
+class Precision(NamedTuple):
+    """What matrix products are computed in; weights, states, softmax and loss stay in fp32."""
+
+    name: str  # fp32, bf16 or fp16
+    reason: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """As torch calls it."""
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.name]
+
+    def products(self, device: torch.device) -> torch.autocast:
+        """A context in which products are computed in this precision."""
+        return torch.autocast(device.type, self.dtype, enabled=self.name != "fp32")
+
+    def scaler(self, device: torch.device) -> torch.amp.GradScaler:
+        """Keeps gradients within the range of fp16; does nothing for the others."""
+        return torch.amp.GradScaler(device.type, enabled=self.name == "fp16")
+
+
+FP32 = Precision("fp32", "as asked for")
+
+
+def choose_precision(asked: str, device: torch.device) -> Precision:
+    """The precision that ``asked`` names; for "auto" the fastest that the processor computes itself.
+
+    Raises:
+        ConfigError: fp16 on a CPU, which has too narrow a range and no kernels for it.
+    """
+    if asked == "fp16" and device.type == "cpu":
+        raise ConfigError("machine.precision=fp16 is for GPUs; on a CPU use machine.precision=auto, bf16 or fp32")
+    if asked != "auto":
+        return Precision(asked, "as asked for")
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return Precision("bf16", "the GPU has bf16 products")
+        if torch.cuda.get_device_capability(device) >= (7, 0):
+            return Precision("fp16", "the GPU has fp16 products, but none in bf16")
+        return Precision("fp32", "the GPU has no faster products")
+    if torch.cpu._is_amx_tile_supported():
+        return Precision("bf16", "the processor has AMX")
+    return Precision("fp32", "the processor has no AMX, without which bf16 is slower")

@@ -22,8 +22,11 @@ CPU = torch.device("cpu")
 class SearchState(Protocol):
     """A batch of states, one row for each partial translation."""
 
+    def repeat(self, times: int) -> Any:
+        """Each row ``times`` times, in a row."""
+
     def select(self, rows: Tensor) -> Any:
-        """The given rows (B',), in that order."""
+        """The given rows, in that order; what ``repeat`` put in a row comes from one sentence and stays so."""
 
 
 State = TypeVar("State", bound=SearchState)
@@ -154,8 +157,9 @@ def greedy_search(
         if len(live) == 0:
             break
         logits, weights, state = step(paths.tokens[:, -1], state)
-        values, tokens = next_log_probs(logits, options.forbidden).max(dim=1)
-        paths = paths.extend(tokens, paths.log_probs + values, weights)
+        best = best_words(logits, 1, options.forbidden)
+        tokens = best.tokens[:, 0]
+        paths = paths.extend(tokens, paths.log_probs + best.log_probs[:, 0], weights)
         done = (tokens == options.eos) | (max_lengths[live] <= length)
         for row in done.nonzero().flatten().tolist():
             sentence = int(live[row])
@@ -182,15 +186,15 @@ def beam_search(
     finished: list[list[Hypothesis]] = [[] for _ in range(num)]
     live = torch.arange(num, device=device)
     max_lengths = torch.tensor([options.max_length(length) for length in src_lengths], device=device)
-    state = state.select(live.repeat_interleave(beam))
+    state = state.repeat(beam)
     paths = _Paths.start(num * beam, options.bos, max(src_lengths, default=0), device)
     paths.log_probs.view(num, beam)[:, 1:] = -math.inf  # K equal starts count as one
     for length in count(1):
         if len(live) == 0:
             break
         logits, weights, state = step(paths.tokens[:, -1], state)
-        log_probs = paths.log_probs.unsqueeze(1) + next_log_probs(logits, options.forbidden)
-        candidates = _best_candidates(log_probs.view(len(live), beam, -1), options.eos)
+        words = best_words(logits, 2 * beam, options.forbidden)
+        candidates = _best_candidates(paths.log_probs.view(-1, beam), words, options.eos)
         parents = candidates.rows.flatten()
         grown = paths.select(parents).extend(
             candidates.tokens.flatten(), candidates.log_probs.flatten(), weights[parents]
@@ -225,24 +229,36 @@ class _Candidates(NamedTuple):
     stays: Tensor  # one of the K best that do not end it
 
 
-def _best_candidates(log_probs: Tensor, eos: int) -> _Candidates:
-    """From the log-probabilities (B, K, V) of all extensions.
+def _best_candidates(log_probs: Tensor, words: Words, eos: int) -> _Candidates:
+    """From the log-probabilities (B, K) of the rows so far, and the best next words of each row.
 
     Each row can end in one way only, so among the 2K best at least K go on.
     """
-    num, beam, vocab_size = log_probs.shape
-    best = log_probs.flatten(1).topk(min(2 * beam, beam * vocab_size), dim=1)
-    tokens = best.indices % vocab_size
+    num, beam = log_probs.shape
+    longer = log_probs.unsqueeze(2) + words.log_probs.view(num, beam, -1)  # (B, K, n)
+    best = longer.flatten(1).topk(min(2 * beam, longer[0].numel()), dim=1)
+    tokens = words.tokens.view(num, -1).gather(1, best.indices)
     first_rows = torch.arange(0, num * beam, beam, device=tokens.device).unsqueeze(1)
-    rows = first_rows + best.indices // vocab_size
+    rows = first_rows + best.indices // longer.size(2)
     ended = tokens == eos
     among_best = torch.arange(tokens.size(1), device=tokens.device) < beam
     stays = ~ended & ((~ended).cumsum(dim=1) <= beam)
     return _Candidates(best.values, tokens, rows, ended & among_best, stays)
 
 
-def next_log_probs(logits: Tensor, forbidden: Sequence[int]) -> Tensor:
-    """Log P of each next word (B, V); ``forbidden`` words get -inf, the others keep the model's own."""
-    log_probs = logits.log_softmax(dim=1)
-    log_probs[:, list(forbidden)] = -math.inf
-    return log_probs
+class Words(NamedTuple):
+    """The best next words of each row, best first."""
+
+    log_probs: Tensor  # (R, n)
+    tokens: Tensor  # (R, n)
+
+
+def best_words(logits: Tensor, count: int, forbidden: Sequence[int]) -> Words:
+    """The ``count`` most probable words, log P as the model has it; ``forbidden`` ones come last, with -inf.
+
+    ``logits`` (R, V) are changed.
+    """
+    normaliser = logits.logsumexp(dim=1, keepdim=True)
+    logits[:, list(forbidden)] = -math.inf
+    best = logits.topk(min(count, logits.size(1)), dim=1)
+    return Words(best.values - normaliser, best.indices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -65,3 +66,9 @@ def new_trainer(*given: str) -> Trainer:
     settings = settings_of(*given)
     build.make_run_directory(settings)
     return build.training(settings)
+
+
+def reported(trainer: Trainer, kind: str) -> list[dict[str, float]]:
+    """What the run wrote down: its rows of one kind, "train" or "valid"."""
+    rows = [json.loads(line) for line in (trainer.run.path / "metrics.jsonl").read_text().splitlines()]
+    return [row for row in rows if row["kind"] == kind]

@@ -27,6 +27,9 @@ class Prefixes(NamedTuple):
 
     words: Tensor  # (B, t)
 
+    def repeat(self, times: int) -> Prefixes:
+        return Prefixes(self.words.repeat_interleave(times, dim=0))
+
     def select(self, rows: Tensor) -> Prefixes:
         return Prefixes(self.words[rows])
 

@@ -1,8 +1,8 @@
 """Attention: scores → mask → softmax → weighted sum.
 
 ``Attention`` holds what every variant shares; a variant says how a query is scored against the memory and
-which context is read out beside the decoder state. Shapes: B batch, S source length, M memory size,
-D decoder state size, A attention key size.
+which context is read out beside the decoder state. Shapes: B batch, K queries for each source (1 in training,
+the beam in search), S source length, M memory size, D decoder state size, A attention key size.
 """
 
 from __future__ import annotations
@@ -43,26 +43,17 @@ class Attention(nn.Module):
 
     @abstractmethod
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
-        """e_t of ``query`` (B, D) against ``keys`` (B, S, A): (B, S)."""
+        """e_t of ``query`` (B, K, D) against ``keys`` (B, S, A): (B, K, S)."""
 
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Context (B, M) and weights (B, S) of ``query`` (B, D)."""
-        scores = self.scores(query, memory.keys)
-        weights = scores.masked_fill(~memory.mask, -torch.inf).softmax(dim=-1)
-        return weighted_sum(weights, memory.values), weights
+        """Contexts (BK, M) and weights (BK, S) of ``query`` (BK, D), the K queries of a source in a row."""
+        scores = self.scores(query.unflatten(0, (len(memory.mask), -1)), memory.keys)
+        weights = scores.masked_fill(~memory.mask.unsqueeze(1), -torch.inf).softmax(dim=-1)
+        contexts = torch.bmm(weights, memory.values)  # Σ_i α_i h_i
+        return contexts.flatten(0, 1), weights.flatten(0, 1)
 
     if TYPE_CHECKING:
         __call__ = forward
-
-
-def weighted_sum(weights: Tensor, values: Tensor) -> Tensor:
-    """Σ_i α_i h_i: (B, S) and (B, S, M) to (B, M)."""
-    return torch.bmm(weights.unsqueeze(1), values).squeeze(1)
-
-
-def dot_product(query: Tensor, keys: Tensor) -> Tensor:
-    """h_iᵀ q for every i: (B, A) and (B, S, A) to (B, S)."""
-    return torch.bmm(keys, query.unsqueeze(2)).squeeze(2)
 
 
 class LuongDot(Attention):
@@ -79,7 +70,7 @@ class LuongDot(Attention):
             )
 
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
-        return dot_product(query, keys)
+        return torch.bmm(query, keys.transpose(1, 2))
 
 
 class LuongGeneral(Attention):
@@ -97,7 +88,7 @@ class LuongGeneral(Attention):
         self.scale = 1 / math.sqrt(memory_size)
 
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
-        return dot_product(self.query(query) * self.scale, keys)
+        return torch.bmm(self.query(query) * self.scale, keys.transpose(1, 2))
 
 
 class Additive(Attention):
@@ -114,8 +105,8 @@ class Additive(Attention):
         return keys
 
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
-        energy = torch.tanh(self.query(query).unsqueeze(1) + keys)  # (B, S, A)
-        scores: Tensor = self.score(energy).squeeze(2)
+        energy = torch.tanh(self.query(query).unsqueeze(2) + keys.unsqueeze(1))  # (B, K, S, A)
+        scores: Tensor = self.score(energy).squeeze(3)
         return scores
 
 

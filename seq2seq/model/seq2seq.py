@@ -14,14 +14,26 @@ from seq2seq.model.encoder import Bridge, Encoder, ZeroBridge
 
 
 class Decoding(NamedTuple):
-    """A decoder state together with the memory it attends to: what search carries from step to step."""
+    """Decoder states together with the memory they attend to: what search carries from step to step.
 
-    state: DecoderState
-    memory: Memory
+    Each source has the same number of states, which stand in a row and share its memory.
+    """
+
+    state: DecoderState  # of B × K rows
+    memory: Memory  # of B sources
+
+    def repeat(self, times: int) -> Decoding:
+        """Each row ``times`` times."""
+        rows = torch.arange(len(self.state.hidden), device=self.state.hidden.device)
+        return Decoding(self.state.select(rows.repeat_interleave(times)), self.memory)
 
     def select(self, rows: Tensor) -> Decoding:
-        """The given batch rows, in that order; ``rows`` is (B',) int64."""
-        return Decoding(self.state.select(rows), self.memory.select(rows))
+        """The given rows in that order, (B' × K,) int64: every K of them are of one source."""
+        sources = torch.arange(len(self.memory.mask), device=rows.device)
+        times = len(self.state.hidden) // len(sources)
+        kept = rows[::times] // times
+        memory = self.memory if torch.equal(kept, sources) else self.memory.select(kept)
+        return Decoding(self.state.select(rows), memory)
 
 
 class Seq2Seq(nn.Module):

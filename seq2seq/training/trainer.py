@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from seq2seq.data.batch import Batch
 from seq2seq.data.loader import BatchLoader
+from seq2seq.machine import FP32, Precision
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
 from seq2seq.training.checkpoint import RunDirectory, read_weights
 from seq2seq.training.loss import Loss, output_loss
@@ -77,12 +78,14 @@ class Trainer:
         tracker: Tracker,
         options: TrainerOptions,
         ema: Ema | None = None,
+        precision: Precision = FP32,
     ) -> None:
         self.model, self.optimizer, self.schedule, self.ema = model, optimizer, schedule, ema
         self.loader, self.validator = loader, validator
         self.run, self.tracker = run, tracker
         self.options = options
         self.device = parameter_device(model)
+        self.precision, self.scaler = precision, precision.scaler(parameter_device(model))
         self.state = TrainState()
         self.meter = Meter()
 
@@ -128,24 +131,25 @@ class Trainer:
         num_tokens = sum(int(batch.tgt_mask.sum()) for batch in batches)
         for batch in batches:
             loss = self._loss(batch.to(self.device)) / num_tokens
-            loss.backward()
+            self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
         clip = math.inf if self.options.clip_norm is None else self.options.clip_norm
         norm = clip_grad_norm_(self.model.parameters(), clip)
         self.state.step += 1
         self.state.batch += len(batches)
         set_lr(self.optimizer, self.options.lr * self.schedule.factor(self.state.step))
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         if self.ema:
             self.ema.update(self.model, self.state.step)
         self.meter.add_update(norm, time.monotonic() - started)
 
     def _loss(self, batch: Batch) -> Tensor:
-        output = self.model(batch.src, batch.src_mask, batch.tgt_in)
-        real = batch.tgt_mask
-        loss = output_loss(
-            self.model.decoder.output, output.readout[real], batch.tgt_out[real], self.options.label_smoothing
-        )
+        real, targets = batch.tgt_mask, batch.tgt_out[batch.tgt_mask]
+        with self.precision.products(self.device):
+            readout = self.model(batch.src, batch.src_mask, batch.tgt_in).readout[real]
+            loss = output_loss(self.model.decoder.output, readout, targets, self.options.label_smoothing)
         self.meter.add_batch(batch, loss)
         return loss.smoothed
 

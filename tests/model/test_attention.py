@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.model import ATTENTIONS
-from seq2seq.model.attention import Attention, LuongDot, weighted_sum
+from seq2seq.model.attention import Attention, LuongDot
 
 
 def parameters_of(attention: Attention) -> dict[str, list[list[float]]]:
@@ -64,7 +64,7 @@ def test_follows_its_formula(variant: str) -> None:
     query = torch.randn(3, size, dtype=torch.float64)
     mask = torch.arange(10) < torch.tensor(lengths).unsqueeze(1)
     memory = attention.prepare(states, mask)
-    scores = attention.scores(query, memory.keys)
+    scores = attention.scores(query.unsqueeze(1), memory.keys).squeeze(1)
     context, weights = attention(query, memory)
     for row, length in enumerate(lengths):
         expected = oracle(variant, attention, query[row].tolist(), states[row, :length].tolist())
@@ -80,7 +80,7 @@ def test_shapes_of_the_source_formulas(variant: str) -> None:
     states, s = torch.randn(1, 10, 5, dtype=torch.float64), torch.randn(1, 5, dtype=torch.float64)
     memory = attention.prepare(states, torch.ones(1, 10, dtype=torch.bool))
     context, weights = attention(s, memory)
-    assert attention.scores(s, memory.keys).T.shape == (10, 1)
+    assert attention.scores(s.unsqueeze(1), memory.keys)[0].T.shape == (10, 1)
     assert weights.sum().item() == pytest.approx(1.0, abs=1e-12)
     assert context.T.shape == (5, 1)
     assert torch.cat([s, context], dim=1).T.shape == (10, 1)
@@ -120,6 +120,22 @@ def test_dot_needs_equal_sizes() -> None:
         LuongDot(4, 6)
 
 
-def test_weighted_sum_known_answer() -> None:
-    values = torch.tensor([[[1.0, 2.0], [3.0, 6.0]]])
-    assert weighted_sum(torch.tensor([[0.25, 0.75]]), values).tolist() == [[2.5, 5.0]]
+def test_known_answer() -> None:
+    """Scores log 1 and log 3 make weights 1/4 and 3/4."""
+    states = torch.tensor([[[0.0, 2.0], [math.log(3), 6.0]]])
+    attention = LuongDot(2, 2)
+    context, weights = attention(torch.tensor([[1.0, 0.0]]), attention.prepare(states, torch.ones(1, 2) > 0))
+    assert weights[0].tolist() == pytest.approx([0.25, 0.75])
+    assert context[0].tolist() == pytest.approx([0.75 * math.log(3), 5.0])
+
+
+def test_several_queries_for_each_source(variant: str) -> None:
+    attention = new_attention(variant, 4)
+    states, queries = torch.randn(2, 6, 4, dtype=torch.float64), torch.randn(6, 4, dtype=torch.float64)
+    mask = torch.tensor([[True] * 4 + [False] * 2, [True] * 6])
+    memory = attention.prepare(states, mask)
+    together = attention(queries, memory)
+    for row in range(6):
+        alone = attention(queries[row : row + 1], memory.select(torch.tensor([row // 3])))
+        for ours, theirs in zip(alone, together, strict=True):
+            torch.testing.assert_close(ours[0], theirs[row], atol=1e-12, rtol=0)

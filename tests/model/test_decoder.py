@@ -92,6 +92,21 @@ def test_select_commutes_with_step(new_model: NewModel, variant: str, layers: in
             torch.testing.assert_close(a, b)
 
 
+def test_repeated_rows_share_their_memory(new_model: NewModel, variant: str) -> None:
+    model = new_model(variant=variant)
+    single = model.encode(*encoded(model))
+    words, rows = torch.tensor([5, 7]), torch.tensor([0, 0, 0, 1, 1, 1])
+    repeated = single.repeat(3)
+    assert repeated.memory is single.memory
+    _, _, repeated = model.step(words[rows], repeated)
+    _, _, single = model.step(words, single)
+    for chosen in (torch.tensor([2, 0, 1, 4, 4, 3]), torch.tensor([5, 4, 3])):  # both sources, the second only
+        ours, theirs = repeated.select(chosen), single.select(rows[chosen])
+        logits = model.step(words[rows[chosen]], ours)[0]
+        torch.testing.assert_close(logits, model.step(words[rows[chosen]], theirs)[0], atol=1e-12, rtol=0)
+        assert len(ours.memory.mask) == len(chosen) // 3
+
+
 @pytest.mark.parametrize(("layers", "bridge"), [(1, "tanh"), (2, "tanh"), (2, "zeros")])
 def test_padding_never_matters(new_model: NewModel, variant: str, layers: int, bridge: str) -> None:
     model = new_model(variant=variant, encoder_layers=layers, decoder_layers=layers, bridge=bridge)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
-from reversals import new_trainer, overrides, settings_of, write_reversals
+from reversals import new_trainer, overrides, reported, settings_of, write_reversals
 
 from seq2seq import build
 from seq2seq.data import corpus
@@ -21,11 +20,6 @@ SMALL = ["trainer.max_epochs=2", "trainer.batch_tokens=150"]
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return write_reversals(tmp_path, {"train": 60, "valid": 6, "test": 6})
-
-
-def reported(trainer: Trainer, kind: str) -> list[dict[str, float]]:
-    rows = [json.loads(line) for line in (trainer.run.path / "metrics.jsonl").read_text().splitlines()]
-    return [row for row in rows if row["kind"] == kind]
 
 
 def weights(trainer: Trainer) -> dict[str, torch.Tensor]:

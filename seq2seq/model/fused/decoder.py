@@ -31,7 +31,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from seq2seq.model.attention import Memory, dot_product
+from seq2seq.model.attention import Memory
 from seq2seq.model.decoder import Decoder, Recurrence
 from seq2seq.model.fused.gru import (
     Grad,
@@ -41,7 +41,7 @@ from seq2seq.model.fused.gru import (
     product_dtype,
     weight_gradient,
 )
-from seq2seq.model.fused.scores import FUSED_SCORES, FusedScore, outer_sum
+from seq2seq.model.fused.scores import FUSED_SCORES, FusedScore, dot_product, outer_sum
 
 softmax_backward = torch.ops.aten._softmax_backward_data
 

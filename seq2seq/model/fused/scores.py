@@ -20,8 +20,6 @@ from seq2seq.model.attention import (
     LuongConcat,
     LuongDot,
     LuongGeneral,
-    dot_product,
-    weighted_sum,
 )
 
 
@@ -98,6 +96,16 @@ class FusedAdditive:
         """See ``FusedScore``."""
         assert self.grad_keys is not None
         return self.grad_keys.mul_(self.weight), self.grad_weight
+
+
+def dot_product(query: Tensor, keys: Tensor) -> Tensor:
+    """k_iᵀ q for every i: (B, A) and (B, S, A) to (B, S)."""
+    return torch.bmm(keys, query.unsqueeze(2)).squeeze(2)
+
+
+def weighted_sum(weights: Tensor, values: Tensor) -> Tensor:
+    """Σ_i weight_i value_i: (B, S) and (B, S, M) to (B, M)."""
+    return torch.bmm(weights.unsqueeze(1), values).squeeze(1)
 
 
 def outer_sum(weights: Tensor, vectors: Tensor) -> Tensor:
