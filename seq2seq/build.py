@@ -73,13 +73,14 @@ PHRASEBOOK = Path(__file__).parents[1] / "data" / "phrasebook"
 # --- machine ---------------------------------------------------------------------------------------------
 
 
-def device(machine: MachineConfig) -> torch.device:
+def device(machine: MachineConfig, keep_memory: bool = True) -> torch.device:
     """The device to run on; sets the number of threads and how memory is kept.
 
     Raises:
         ConfigError: there is no such device.
     """
-    keep_freed_memory()
+    if keep_memory:
+        keep_freed_memory()
     if machine.num_threads is not None:
         torch.set_num_threads(machine.num_threads)
     if machine.device == "cuda" and not torch.cuda.is_available():

@@ -322,6 +322,27 @@ class TrainConfig:
 
 
 @dataclass
+class BenchmarkOptions:
+    """How much to measure, and beside what."""
+
+    sentences: int = number(128, 1)  # in a batch
+    batches: int = number(12, 1)  # updates in a round
+    rounds: int = number(3, 1)  # the contenders take turns
+    run: str | None = None  # a trained run, to time search with; null: training only
+    peer: str = choice("none", "none", "opennmt")
+    peer_bin: str = ""  # where the peer's commands are
+    scaling: bool = False  # tables of speed against sizes
+    output: str = "benchmark"  # directory for the results
+
+
+@dataclass
+class BenchmarkConfig(TrainConfig):
+    """``scripts/benchmark.py``: the settings of a training run, and what to measure of it."""
+
+    benchmark: BenchmarkOptions = field(default_factory=BenchmarkOptions)
+
+
+@dataclass
 class EvaluateConfig:
     """``scripts/evaluate.py``: a split of the run's data, or one's own ``src_file`` and ``ref_file``."""
 
@@ -367,7 +388,12 @@ GROUPS: dict[str, dict[str, type]] = {
 }
 """The schema of each option of each config group; configs/GROUP/*.yaml name theirs as /schema/GROUP/OPTION."""
 
-SCRIPTS: dict[str, type] = {"train": TrainConfig, "evaluate": EvaluateConfig, "translate": TranslateConfig}
+SCRIPTS: dict[str, type] = {
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "translate": TranslateConfig,
+    "benchmark": BenchmarkConfig,
+}
 
 
 def register_schemas() -> None:

@@ -72,7 +72,7 @@ class LinearCrossEntropy(Function):
         for first in range(0, len(readout), CHUNK_ROWS):
             rows = slice(first, first + CHUNK_ROWS)
             target = targets[rows].unsqueeze(1)
-            logits = torch.addmm(bias.to(dtype), inputs[rows], matrix.t()).to(weight.dtype)
+            logits = (inputs[rows] @ matrix.t()).to(weight.dtype).add_(bias)
             log_probs = logits.log_softmax(dim=1)
             nll -= log_probs.gather(1, target).sum()
             if smoothing > 0:

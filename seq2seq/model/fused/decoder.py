@@ -120,7 +120,8 @@ class AttentionRecurrence(Function):
                 passed += grad_query
             else:
                 grad_mapped[t, :, gates_size:] = grad_query
-            add_product(passed, grad_mapped[t], to_state, out=grad)
+            add_product(passed, grad_mapped[t], to_state, out=passed)
+            grad = passed
         grad_keys, grad_score_weight = score.gradients(grad_scores, queries)
         return (
             *(None, None, None, grad_gates, None, grad),

@@ -106,6 +106,7 @@ class GRURecurrence(Function):
         for t in reversed(range(len(gates))):
             grad.add_(grad_hidden[t]).mul_(mask[t])
             passed = gru_step_backward(grad, gates[t], recurrent[t], hidden[t], grad_gates[t], grad_recurrent[t])
-            add_product(passed, grad_recurrent[t], right, out=grad)
+            add_product(passed, grad_recurrent[t], right, out=passed)
+            grad = passed
         grad_weight = weight_gradient(grad_recurrent, hidden[:-1], ctx.dtype)
         return grad_gates, None, grad_weight, grad_recurrent.sum(dim=(0, 1)), None

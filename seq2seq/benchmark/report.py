@@ -1,0 +1,108 @@
+"""Lets the contenders take turns and says what came out, as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import median
+from typing import Any, Protocol
+
+import torch
+
+from seq2seq import build
+from seq2seq.atomic import write_text
+from seq2seq.benchmark.opennmt import OpenNMT
+from seq2seq.benchmark.training import Measured, Worker, contenders, fixed_batches, products_of
+from seq2seq.config import BenchmarkConfig
+
+logger = logging.getLogger(__name__)
+
+
+class Racer(Protocol):
+    """Whoever trains in the benchmark."""
+
+    name: str
+
+    def round(self) -> Measured:
+        """Train for a while."""
+
+    def close(self) -> None:
+        """End what was started."""
+
+
+def run(config: BenchmarkConfig) -> str:
+    """Measure what ``config`` asks for; writes OUTPUT/benchmark.json and gives the tables."""
+    where = build.device(config.machine)
+    directory = Path(config.benchmark.output)
+    directory.mkdir(parents=True, exist_ok=True)
+    batches, vocab_sizes = fixed_batches(config)
+    tokens = sum(int(batch.tgt_mask.sum()) for batch in batches)
+    operations = sum(products_of(config, vocab_sizes, batch) for batch in batches) / tokens
+    measured = {
+        "device": str(where),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "attention": config.attention.variant,
+        "vocabulary": vocab_sizes,
+        "sentences_a_batch": config.benchmark.sentences,
+        "target_tokens_a_batch": tokens / len(batches),
+        "operations_a_token": operations,
+        "training": [row(name, rounds, operations) for name, rounds in race(config, directory).items()],
+    }
+    write_text(directory / "benchmark.json", json.dumps(measured, indent=1) + "\n")
+    return "\n".join(describe(measured))
+
+
+def race(config: BenchmarkConfig, directory: Path) -> dict[str, list[Measured]]:
+    """The rounds of everyone: the first of each, then the second of each, and so on."""
+    racers: list[Racer] = [Worker(config, contender) for contender in contenders(config)]
+    if config.benchmark.peer == "opennmt":
+        racers.append(OpenNMT(config, directory / "opennmt"))
+    found: dict[str, list[Measured]] = {racer.name: [] for racer in racers}
+    for number in range(config.benchmark.rounds):
+        for racer in racers:
+            found[racer.name].append(racer.round())
+            speed = found[racer.name][-1].tokens_per_second
+            logger.info("round %d: %s: %s tokens/s", number + 1, racer.name, f"{speed:,.0f}")
+    for racer in racers:
+        racer.close()
+    return found
+
+
+def row(name: str, rounds: list[Measured], operations: float) -> dict[str, Any]:
+    """Medians over the rounds; the limit is what products alone would allow, at the rate measured beside them."""
+    speed = median(each.tokens_per_second for each in rounds)
+    rates = [each.product_rate for each in rounds if each.product_rate is not None]
+    return {
+        "name": name,
+        "tokens_per_second": speed,
+        "rounds": [each.tokens_per_second for each in rounds],
+        "share_of_limit": speed * operations / median(rates) if rates else None,
+        "product_rate": median(rates) if rates else None,
+        "peak_memory": max(each.peak_memory for each in rounds),
+    }
+
+
+def describe(measured: dict[str, Any]) -> Iterable[str]:
+    """The table, a line for each contender, with its speed as a ratio to each other's."""
+    rows = measured["training"]
+    yield (
+        f"training, {measured['attention']}, {measured['sentences_a_batch']} sentences a batch, vocabulary "
+        f"{measured['vocabulary'][1]:,}, {measured['device']}, {measured['threads']} threads"
+    )
+    yield ""
+    yield (
+        "| | target tokens/s | share of the limit | peak memory | "
+        + " | ".join(f"× {number}" for number in range(1, len(rows) + 1))
+        + " |"
+    )
+    yield "| --- |" + " --- |" * (3 + len(rows))
+    for number, each in enumerate(rows, start=1):
+        share = f"{each['share_of_limit']:.0%}" if each["share_of_limit"] else ""
+        ratios = (f"{each['tokens_per_second'] / other['tokens_per_second']:.2f}" for other in rows)
+        yield (
+            f"| {number}. {each['name']} | {each['tokens_per_second']:,.0f} | {share} | "
+            f"{each['peak_memory'] / 1e9:.1f} GB | {' | '.join(ratios)} |"
+        )

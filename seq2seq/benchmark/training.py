@@ -1,0 +1,175 @@
+"""One way of training, in a process of its own: its speed, its memory, and the limit that products set."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import resource
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from seq2seq import build
+from seq2seq.config import BenchmarkConfig
+from seq2seq.data import corpus
+from seq2seq.data.batch import Batch
+from seq2seq.data.loader import gather
+from seq2seq.machine import FP32, Precision, choose_precision, keep_freed_memory
+from seq2seq.model import Seq2Seq
+from seq2seq.training.loss import Loss, output_loss, smoothed_cross_entropy
+from seq2seq.training.optim import OPTIMIZERS
+
+SPAWN = multiprocessing.get_context("spawn")  # processes that share nothing with this one
+
+
+class Contender(NamedTuple):
+    """A way of computing the same updates."""
+
+    name: str
+    fused: bool
+    precision: str  # a value of machine.precision
+    keeps_memory: bool  # whether the allocator is told to keep what is freed
+
+
+def contenders(config: BenchmarkConfig) -> list[Contender]:
+    """The plain loop, the fast path, and the fast path in the processor's best precision."""
+    best = choose_precision(config.machine.precision, build.device(config.machine)).name
+    found = [
+        Contender("plain step loop, fp32, memory as the system has it", False, "fp32", False),
+        Contender("plain step loop, fp32, memory kept", False, "fp32", True),
+        Contender("fused, fp32", True, "fp32", True),
+    ]
+    return found if best == "fp32" else [*found, Contender(f"fused, {best}", True, best, True)]
+
+
+class Measured(NamedTuple):
+    """What one round of updates came to."""
+
+    tokens_per_second: float  # real target tokens
+    product_rate: float | None  # operations a second of one large product, in the same precision, right after
+    peak_memory: int  # bytes that the process has had at most
+
+
+def work(connection: Connection, config: BenchmarkConfig, contender: Contender) -> None:
+    """The process of a contender: builds, then gives a ``Measured`` whenever it is asked for a round."""
+    if contender.keeps_memory:
+        keep_freed_memory()
+    where = build.device(config.machine, keep_memory=False)
+    precision = choose_precision(contender.precision, where)
+    config.machine.fused = contender.fused
+    torch.manual_seed(config.seed)
+    batches, vocab_sizes = fixed_batches(config)
+    model = build.model(config, *vocab_sizes).to(where).train()
+    update = updater(config, model, precision, where)
+    tokens = sum(int(batch.tgt_mask.sum()) for batch in batches)
+    for batch in batches:
+        update(batch)
+    while connection.recv() == "round":
+        started = time.perf_counter()
+        for batch in batches:
+            update(batch)
+        synchronise(where)
+        seconds = time.perf_counter() - started
+        connection.send(Measured(tokens / seconds, product_rate(precision, where), peak_memory(where)))
+
+
+class Worker:
+    """A contender in its process."""
+
+    def __init__(self, config: BenchmarkConfig, contender: Contender) -> None:
+        self.name = contender.name
+        self._connection, theirs = SPAWN.Pipe()
+        self._process = SPAWN.Process(target=work, args=(theirs, config, contender), daemon=True)
+        self._process.start()
+
+    def round(self) -> Measured:
+        """All batches once."""
+        self._connection.send("round")
+        measured: Measured = self._connection.recv()
+        return measured
+
+    def close(self) -> None:
+        """End the process."""
+        self._connection.send("end")
+        self._process.join()
+
+
+def updater(
+    config: BenchmarkConfig, model: Seq2Seq, precision: Precision, where: torch.device
+) -> Callable[[Batch], None]:
+    """One update, as the trainer makes it."""
+    loss_of = output_loss if config.machine.fused else loss_of_all_logits
+    optimizer = OPTIMIZERS[config.optimizer.name](model.parameters(), lr=config.optimizer.lr, fused=True)
+
+    def update(batch: Batch) -> None:
+        batch = batch.to(where)
+        real, targets = batch.tgt_mask, batch.tgt_out[batch.tgt_mask]
+        with precision.products(where):
+            readout = model(batch.src, batch.src_mask, batch.tgt_in).readout[real]
+            loss = loss_of(model.decoder.output, readout, targets, config.trainer.label_smoothing)
+        (loss.smoothed / len(targets)).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), config.trainer.clip_norm or float("inf"))
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return update
+
+
+def loss_of_all_logits(output: nn.Linear, readout: Tensor, targets: Tensor, smoothing: float) -> Loss:
+    """The loss as it is defined."""
+    return smoothed_cross_entropy(output(readout), targets, smoothing)
+
+
+def fixed_batches(config: BenchmarkConfig) -> tuple[list[Batch], tuple[int, int]]:
+    """Batches of sentences of similar length, drawn from all lengths; and the sizes of the vocabularies."""
+    text, _ = corpus.clean("train", build.read_split(config.data, "train"))
+    pair = build.tokenizers(config, text)
+    pairs = build.tokenize(text, pair).limited(config.data.max_length, "drop")
+    options = config.benchmark
+    order = sorted(range(len(pairs)), key=lambda i: (len(pairs.tgt[i]), len(pairs.src[i])))
+    groups = [order[i : i + options.sentences] for i in range(0, len(order), options.sentences)][:-1]
+    random.Random(config.seed).shuffle(groups)
+    return [gather(pairs, group) for group in groups[: options.batches]], (len(pair.src), len(pair.tgt))
+
+
+def products_of(config: BenchmarkConfig, vocab_sizes: tuple[int, int], batch: Batch) -> float:
+    """Floating-point operations of the matrix products in an update on ``batch``.
+
+    Counted by torch from the shapes that the plain model multiplies, forward and backward, without computing.
+    """
+    fused, config.machine.fused = config.machine.fused, False
+    with torch.random.fork_rng(devices=[]), FlopCounterMode(display=False) as counter:
+        model = build.model(config, *vocab_sizes)
+        updater(config, model, FP32, torch.device("cpu"))(batch)
+    config.machine.fused = fused
+    return float(counter.get_total_flops())
+
+
+def product_rate(precision: Precision, where: torch.device, size: int = 2048, repeats: int = 5) -> float:
+    """Operations a second of the product of two large square matrices, the fastest of ``repeats``."""
+    left, right = (torch.randn(size, size, dtype=precision.dtype, device=where) for _ in range(2))
+    best = float("inf")
+    for _ in range(repeats):
+        started = time.perf_counter()
+        left @ right
+        synchronise(where)
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best
+
+
+def synchronise(where: torch.device) -> None:
+    """Wait until ``where`` has computed what it was given."""
+    if where.type == "cuda":
+        torch.cuda.synchronize(where)
+
+
+def peak_memory(where: torch.device) -> int:
+    """Bytes: of the GPU if there is one, else of the process."""
+    if where.type == "cuda":
+        return torch.cuda.max_memory_allocated(where)
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
