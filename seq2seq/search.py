@@ -8,8 +8,9 @@ size, V vocabulary, S source length, t words so far.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -101,16 +102,20 @@ class _Paths(NamedTuple):
             log_probs,
         )
 
-    def hypothesis(self, row: int, src_length: int, options: SearchOptions) -> Hypothesis:
+    def scores(self, src_lengths: Tensor, options: SearchOptions) -> list[float]:
+        """The score of each row, taken as finished; ``src_lengths`` (R,)."""
+        scores = self.log_probs / length_normaliser(self.tokens.size(1) - 1, options.length_penalty)
+        if options.coverage_penalty:
+            scores = scores + options.coverage_penalty * coverage(self.weights, src_lengths)
+        values: list[float] = scores.tolist()
+        return values
+
+    def hypothesis(self, row: int, score: float, src_length: int, eos: int) -> Hypothesis:
         """Take ``row`` as finished, at a sentence end or because it was cut."""
         tokens: list[int] = self.tokens[row, 1:].tolist()
-        log_prob = float(self.log_probs[row])
-        weights = self.weights[row, :, :src_length].cpu()
-        score = log_prob / length_normaliser(len(tokens), options.length_penalty)
-        score += options.coverage_penalty * coverage(weights)
-        if tokens[-1] == options.eos:
-            tokens, weights = tokens[:-1], weights[:-1]
-        return Hypothesis(tokens, log_prob, score, weights)
+        length = len(tokens) - (tokens[-1] == eos)
+        weights = self.weights[row, :length, :src_length].clone().cpu()
+        return Hypothesis(tokens[:length], float(self.log_probs[row]), score, weights)
 
 
 def length_normaliser(length: int, alpha: float) -> float:
@@ -118,9 +123,11 @@ def length_normaliser(length: int, alpha: float) -> float:
     return float(((5 + length) / 6) ** alpha)
 
 
-def coverage(weights: Tensor) -> float:
-    """Σ_i log min(Σ_t α_ti, 1) of ``weights`` (t, S): 0 where each source word was attended to in full."""
-    return float(weights.sum(dim=0).clamp(min=1e-12, max=1.0).log().sum())
+def coverage(weights: Tensor, src_lengths: Tensor) -> Tensor:
+    """Σ_i log min(Σ_t α_ti, 1) of ``weights`` (R, t, S): 0 where each source word was attended to in full."""
+    attended = weights.sum(dim=1).clamp(min=1e-12, max=1.0).log()
+    real = torch.arange(weights.size(2), device=weights.device) < src_lengths.unsqueeze(1)
+    return attended.masked_fill(~real, 0.0).sum(dim=1)
 
 
 @torch.no_grad()
@@ -152,6 +159,7 @@ def greedy_search(
     results: dict[int, Hypothesis] = {}
     live = torch.arange(len(src_lengths), device=device)
     max_lengths = torch.tensor([options.max_length(length) for length in src_lengths], device=device)
+    all_lengths = torch.tensor(src_lengths, device=device)
     paths = _Paths.start(len(src_lengths), options.bos, max(src_lengths, default=0), device)
     for length in count(1):
         if len(live) == 0:
@@ -161,9 +169,10 @@ def greedy_search(
         tokens = best.tokens[:, 0]
         paths = paths.extend(tokens, paths.log_probs + best.log_probs[:, 0], weights)
         done = (tokens == options.eos) | (max_lengths[live] <= length)
-        for row in done.nonzero().flatten().tolist():
-            sentence = int(live[row])
-            results[sentence] = paths.hypothesis(row, src_lengths[sentence], options)
+        ended = done.nonzero().flatten()
+        scores = paths.select(ended).scores(all_lengths[live[ended]], options)
+        for row, sentence, score in zip(ended.tolist(), live[ended].tolist(), scores, strict=True):
+            results[sentence] = paths.hypothesis(row, score, src_lengths[sentence], options.eos)
         staying = (~done).nonzero().flatten()
         live, paths, state = live[staying], paths.select(staying), state.select(staying)
     return [results[sentence] for sentence in range(len(src_lengths))]
@@ -183,9 +192,10 @@ def beam_search(
     any that goes on does at its present length.
     """
     num, beam = len(src_lengths), options.beam_size
-    finished: list[list[Hypothesis]] = [[] for _ in range(num)]
+    finished = [_Finished(options.num_best) for _ in range(num)]
     live = torch.arange(num, device=device)
     max_lengths = torch.tensor([options.max_length(length) for length in src_lengths], device=device)
+    all_lengths = torch.tensor(src_lengths, device=device)
     state = state.repeat(beam)
     paths = _Paths.start(num * beam, options.bos, max(src_lengths, default=0), device)
     paths.log_probs.view(num, beam)[:, 1:] = -math.inf  # K equal starts count as one
@@ -195,28 +205,42 @@ def beam_search(
         logits, weights, state = step(paths.tokens[:, -1], state)
         words = best_words(logits, 2 * beam, options.forbidden)
         candidates = _best_candidates(paths.log_probs.view(-1, beam), words, options.eos)
-        parents = candidates.rows.flatten()
-        grown = paths.select(parents).extend(
-            candidates.tokens.flatten(), candidates.log_probs.flatten(), weights[parents]
-        )
         cut = max_lengths[live] <= length
-        ends = candidates.ends | (cut.unsqueeze(1) & candidates.stays)
-        for row in (ends & candidates.log_probs.isfinite()).flatten().nonzero().flatten().tolist():
-            sentence = int(live[row // ends.size(1)])
-            finished[sentence].append(grown.hypothesis(row, src_lengths[sentence], options))
+        ends = (candidates.ends | (cut.unsqueeze(1) & candidates.stays)) & candidates.log_probs.isfinite()
+        ending = ends.flatten().nonzero().flatten()
+        ended, sentences = candidates.grow(paths, weights, ending), live[ending // ends.size(1)]
+        scores = ended.scores(all_lengths[sentences], options)
+        for row, (sentence, score) in enumerate(zip(sentences.tolist(), scores, strict=True)):
+            make = partial(ended.hypothesis, row, score, src_lengths[sentence], options.eos)
+            finished[sentence].add(score, make)
         hopes = candidates.log_probs.masked_fill(~candidates.stays, -math.inf).amax(dim=1)
-        scores = (hopes / length_normaliser(length, options.length_penalty)).tolist()
-        complete = [_complete(finished[i], score, options) for i, score in zip(live.tolist(), scores, strict=True)]
+        bounds = (hopes / length_normaliser(length, options.length_penalty)).tolist()
+        complete = [finished[i].complete(bound, options) for i, bound in zip(live.tolist(), bounds, strict=True)]
         going_on = ~(cut | torch.tensor(complete, dtype=torch.bool, device=device))
         staying = (candidates.stays & going_on.unsqueeze(1)).flatten().nonzero().flatten()
-        live, paths, state = live[going_on], grown.select(staying), state.select(parents[staying])
-    return [sorted(each, key=lambda h: -h.score)[: options.num_best] for each in finished]
+        paths = candidates.grow(paths, weights, staying)
+        live, state = live[going_on], state.select(candidates.rows.flatten()[staying])
+    return [each.best for each in finished]
 
 
-def _complete(finished: Sequence[Hypothesis], best_live_score: float, options: SearchOptions) -> bool:
-    if len(finished) < options.beam_size:
-        return False
-    return sorted(h.score for h in finished)[-options.num_best] >= best_live_score
+class _Finished:
+    """The finished translations of one sentence."""
+
+    def __init__(self, num_best: int) -> None:
+        self.num_best = num_best
+        self.count = 0
+        self.best: list[Hypothesis] = []  # num_best of them at most, best first
+
+    def add(self, score: float, make: Callable[[], Hypothesis]) -> None:
+        """Count a translation; it is made only if it is one of the best."""
+        self.count += 1
+        if len(self.best) == self.num_best and score <= self.best[-1].score:
+            return
+        self.best = sorted([*self.best, make()], key=lambda h: -h.score)[: self.num_best]
+
+    def complete(self, best_live_score: float, options: SearchOptions) -> bool:
+        """Whether K have ended, of which ``num_best`` score no lower than any that goes on does now."""
+        return self.count >= options.beam_size and self.best[-1].score >= best_live_score
 
 
 class _Candidates(NamedTuple):
@@ -227,6 +251,12 @@ class _Candidates(NamedTuple):
     rows: Tensor  # row among the B·K that is extended
     ends: Tensor  # among the K best, and ends the sentence
     stays: Tensor  # one of the K best that do not end it
+
+    def grow(self, paths: _Paths, weights: Tensor, chosen: Tensor) -> _Paths:
+        """The longer translations of the ``chosen`` candidates, counted through all sentences."""
+        parents = self.rows.flatten()[chosen]
+        tokens, log_probs = self.tokens.flatten()[chosen], self.log_probs.flatten()[chosen]
+        return paths.select(parents).extend(tokens, log_probs, weights[parents])
 
 
 def _best_candidates(log_probs: Tensor, words: Words, eos: int) -> _Candidates:
@@ -260,5 +290,25 @@ def best_words(logits: Tensor, count: int, forbidden: Sequence[int]) -> Words:
     """
     normaliser = logits.logsumexp(dim=1, keepdim=True)
     logits[:, list(forbidden)] = -math.inf
-    best = logits.topk(min(count, logits.size(1)), dim=1)
-    return Words(best.values - normaliser, best.indices)
+    best = top_k(logits, min(count, logits.size(1)))
+    return Words(best.log_probs - normaliser, best.tokens)
+
+
+GROUP = 64
+
+
+def top_k(values: Tensor, count: int) -> Words:
+    """The ``count`` largest of each row (R, V) without a look at most of it.
+
+    They lie in the ``count`` groups of neighbours with the largest maxima.
+    """
+    num_groups = values.size(1) // GROUP
+    if num_groups <= 2 * count:
+        return Words(*values.topk(count, dim=1))
+    grouped = values[:, : num_groups * GROUP].unflatten(1, (num_groups, GROUP))
+    groups = grouped.amax(dim=2).topk(count, dim=1).indices  # (R, count)
+    found = grouped.gather(1, groups.unsqueeze(2).expand(-1, -1, GROUP)).flatten(1)
+    places = (groups.unsqueeze(2) * GROUP + torch.arange(GROUP, device=values.device)).flatten(1)
+    rest = torch.arange(num_groups * GROUP, values.size(1), device=values.device).expand(len(values), -1)
+    best = torch.cat([found, values[:, num_groups * GROUP :]], dim=1).topk(count, dim=1)
+    return Words(best.values, torch.cat([places, rest], dim=1).gather(1, best.indices))

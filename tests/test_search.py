@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.model import Seq2Seq
-from seq2seq.search import Hypothesis, SearchOptions, beam_search, greedy_search, search
+from seq2seq.search import Hypothesis, SearchOptions, beam_search, greedy_search, search, top_k
 
 NewModel = Callable[..., Seq2Seq]
 PAD, UNK, BOS, EOS = range(4)
@@ -218,3 +218,15 @@ def test_more_best_than_beam_is_refused() -> None:
 def test_no_sentences() -> None:
     assert search(table_step({}), start(0), [], options()) == []
     assert search(table_step({}), start(0), [], options(beam_size=2)) == []
+
+
+@pytest.mark.parametrize(("size", "count"), [(5, 3), (64, 1), (200, 1), (1000, 4), (4001, 10), (8000, 10)])
+def test_top_k_is_that_of_a_full_sort(size: int, count: int) -> None:
+    torch.manual_seed(size)
+    values = torch.randn(7, size).round(decimals=2)  # with ties
+    values[:3, 4] = -math.inf
+    found = top_k(values, count)
+    expected = values.sort(dim=1, descending=True).values[:, :count]
+    assert torch.equal(found.log_probs, expected)
+    assert torch.equal(values.gather(1, found.tokens), expected)
+    assert all(len(set(row)) == count for row in found.tokens.tolist())
