@@ -92,10 +92,11 @@ class OpenNMT:
         """Target tokens a second by its own report, over the last third of a start."""
         with self._log.open("w", encoding="utf-8") as log:
             process = subprocess.Popen(self._command, stdout=log, stderr=log)
-            _, status, usage = os.wait4(process.pid, 0)
+            _, status, usage = os.wait4(process.pid, 0)  # for the memory of this process alone
+            process.returncode = os.waitstatus_to_exitcode(status)
         text = self._log.read_text(encoding="utf-8")
         speeds = re.findall(r"Step +\d+/.*/ *(\d+) tok/s", text)
-        if status != 0 or len(speeds) < 2:
+        if process.returncode != 0 or len(speeds) < 2:
             raise ConfigError(f"benchmark.peer=opennmt: {' '.join(self._command)} failed; see {self._log}")
         return Measured(float(speeds[-1]), None, 1024 * usage.ru_maxrss)
 

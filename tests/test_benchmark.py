@@ -1,0 +1,105 @@
+"""The benchmark on a toy task: that it measures what it says. How fast things are is no test."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from reversals import overrides, write_reversals
+
+from seq2seq import cli
+from seq2seq.benchmark import opennmt, report
+from seq2seq.benchmark.training import fixed_batches, product_rate, products_of
+from seq2seq.config import BenchmarkConfig, load_settings, register_schemas
+from seq2seq.data.batch import collate
+from seq2seq.errors import ConfigError
+from seq2seq.machine import FP32
+
+
+def benchmark_of(*given: str) -> BenchmarkConfig:
+    register_schemas()
+    with initialize_config_dir(str(cli.CONFIGS), version_base="1.3"):
+        return load_settings(compose("benchmark", list(given)), BenchmarkConfig)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> list[str]:
+    data = write_reversals(tmp_path, {"train": 60, "valid": 6, "test": 6})
+    small = ["sentences=10", "batches=2", "rounds=2", f"output={tmp_path / 'out'}"]
+    return overrides(data, "schedule.warmup_steps=0", *(f"benchmark.{each}" for each in small))
+
+
+FAKE_PEER = """#!/bin/sh
+echo "Step  2/    6; acc: 1.0; bsz: 10/12/4; 90/ 100 tok/s; 1 sec;"
+echo "Step  6/    6; acc: 2.0; bsz: 10/12/4; 180/ 200 tok/s; 2 sec;" >&2
+exit {status}
+"""
+
+
+def fake_peer(directory: Path, status: int = 0) -> str:
+    directory.mkdir()
+    command = directory / "onmt_train"
+    command.write_text(FAKE_PEER.format(status=status))
+    command.chmod(command.stat().st_mode | stat.S_IXUSR)
+    return f"benchmark.peer_bin={directory}"
+
+
+def test_everyone_takes_part_in_every_round(settings: list[str], tmp_path: Path) -> None:
+    config = benchmark_of(*settings, "benchmark.peer=opennmt", fake_peer(tmp_path / "bin"))
+    text = report.run(config)
+    written = json.loads((tmp_path / "out" / "benchmark.json").read_text())
+    rows = {row["name"]: row for row in written["training"]}
+    assert len(rows) >= 4
+    for row in rows.values():
+        assert len(row["rounds"]) == 2
+        assert row["tokens_per_second"] > 0
+        assert row["peak_memory"] > 1e6
+        assert f"{row['tokens_per_second']:,.0f}" in text
+    assert rows["OpenNMT-py"]["rounds"] == [200.0, 200.0]
+    assert 0 < rows["fused, fp32"]["share_of_limit"] < 1.5
+    assert len(written["vocabulary"]) == 2
+    pieces = (tmp_path / "out" / "opennmt" / "train.tgt").read_text().splitlines()
+    assert len(pieces) == 60
+
+
+def test_a_failing_peer_is_said_so(settings: list[str], tmp_path: Path) -> None:
+    peer = opennmt.OpenNMT(
+        benchmark_of(*settings, "benchmark.peer=opennmt", fake_peer(tmp_path / "bin", 1)), tmp_path / "peer"
+    )
+    with pytest.raises(ConfigError, match=r"benchmark.peer=opennmt: .* failed; see .*train.log"):
+        peer.round()
+
+
+def test_a_missing_peer_is_said_so(settings: list[str], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"benchmark.peer_bin=nowhere: no onmt_train there"):
+        opennmt.OpenNMT(benchmark_of(*settings, "benchmark.peer_bin=nowhere"), tmp_path)
+
+
+def test_batches_are_of_the_size_asked_for(settings: list[str]) -> None:
+    batches, sizes = fixed_batches(benchmark_of(*settings))
+    assert [len(batch.src) for batch in batches] == [10, 10]
+    assert all(size > 12 for size in sizes)
+
+
+def test_operations_of_products(settings: list[str]) -> None:
+    """Known answer: every product by hand; the backward pass of a product is two of its size."""
+    config = benchmark_of(*settings, "attention=luong", "attention.score=general", "model.tie_embeddings=none")
+    batch = collate([[4, 5, 6]] * 2, [[4, 5, 6]] * 2)  # B = 2, S = T = 4
+    vocab, e, h, d, m, r = 9, 32, 32, 64, 64, 32
+    words = 2 * 4
+    encoder = words * 2 * 3 * h * (e + h)
+    recurrence = words * (3 * d * (e + m) + 3 * d * d)
+    attention = 2 * 5 * (d * m + 4 * m + 4 * m)  # one more than there are words
+    output = words * ((d + m) * r + r * vocab)
+    forward = 2 * (encoder + 2 * m * d + recurrence + attention + output)
+    counted = products_of(config, (vocab, vocab), batch)
+    # no gradient goes to the zeros that the encoder starts from
+    assert counted == pytest.approx(3 * forward, rel=0.02)
+
+
+def test_rate_is_of_a_real_product() -> None:
+    assert 1e8 < product_rate(FP32, torch.device("cpu"), size=128) < 1e14
