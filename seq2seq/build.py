@@ -180,10 +180,10 @@ def model(config: TrainConfig, src_vocab_size: int, tgt_vocab_size: int) -> Seq2
     """A new model, its weights drawn at random."""
     sizes: ModelConfig = config.model
     dropout = sizes.dropout
-    src_embedding = Embedding(src_vocab_size, sizes.embedding_size)
-    tgt_embedding = (
-        src_embedding if sizes.tie_embeddings == "all" else Embedding(tgt_vocab_size, sizes.embedding_size)
-    )
+    src_embedding = Embedding(src_vocab_size, sizes.embedding_size, dropout.words)
+    tgt_embedding = src_embedding
+    if sizes.tie_embeddings != "all":
+        tgt_embedding = Embedding(tgt_vocab_size, sizes.embedding_size, dropout.words)
     mechanism = attention(config)
     fused = config.machine.fused and type(mechanism) in FUSED_SCORES
     encoder = (FusedEncoder if fused else Encoder)(

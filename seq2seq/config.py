@@ -125,7 +125,8 @@ class WordConfig(TokenizerConfig):
 class DropoutConfig:
     """Dropout rates."""
 
-    embedding: float = rate(0.3)  # word embeddings, both sides
+    words: float = rate(0.0)  # whole words, both sides
+    embedding: float = rate(0.3)  # entries of word embeddings, both sides
     layers: float = rate(0.3)  # between stacked layers
     recurrent: float = rate(0.0)  # [context ; input] of the decoder's recurrence
     readout: float = rate(0.3)  # s̃_t, before the output matrix

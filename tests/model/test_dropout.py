@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from seq2seq.model.dropout import Dropout
+from seq2seq.model.embedding import Embedding
 
 
 @pytest.mark.parametrize("p", [0.1, 0.3, 0.5])
@@ -40,3 +41,15 @@ def test_the_seed_fixes_it_and_gradients_see_the_same_mask() -> None:
         assert torch.equal(inputs.grad, dropped)
         masks.append(dropped)
     assert torch.equal(*masks)
+
+
+def test_words_are_dropped_as_a_whole() -> None:
+    torch.manual_seed(1)
+    embedding = Embedding(10, 4, word_dropout=0.25)
+    tokens = torch.randint(10, (50, 200))
+    dropped = embedding(tokens)
+    whole = embedding.eval()(tokens)
+    kept = (dropped != 0).any(dim=2)
+    assert kept.float().mean().item() == pytest.approx(0.75, abs=0.02)
+    torch.testing.assert_close(dropped[kept], whole[kept] / 0.75)
+    assert torch.equal(whole, embedding.weight[tokens] * 2)
