@@ -25,4 +25,5 @@ class Embedding(nn.Embedding):
     def forward(self, tokens: Tensor) -> Tensor:
         """Token ids (...) to vectors (..., E)."""
         scale = self.word_dropout(self.weight.new_full((*tokens.shape, 1), self.scale))
-        return super().forward(tokens) * scale
+        vectors: Tensor = super().forward(tokens) * scale
+        return vectors
