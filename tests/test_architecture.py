@@ -35,7 +35,7 @@ def importers(package: str) -> set[str]:
         ("torchtext", {"data/words.py"}),
         ("sacrebleu", {"metrics.py"}),
         ("torch.utils.tensorboard", {"training/tracker.py"}),
-        ("matplotlib", {"training/heatmap.py"}),
+        ("matplotlib", {"training/heatmap.py", "benchmark/scaling.py"}),
         ("hydra", {"cli.py", "config.py"}),
         ("omegaconf", {"cli.py", "config.py"}),
     ],

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from reversals import overrides, write_reversals
+from reversals import new_trainer, overrides, write_reversals
 
 from seq2seq import cli
-from seq2seq.benchmark import opennmt, report
+from seq2seq.benchmark import decoding, opennmt, report, scaling
 from seq2seq.benchmark.training import fixed_batches, product_rate, products_of
 from seq2seq.config import BenchmarkConfig, load_settings, register_schemas
 from seq2seq.data.batch import collate
@@ -62,8 +62,29 @@ def test_everyone_takes_part_in_every_round(settings: list[str], tmp_path: Path)
     assert rows["OpenNMT-py"]["rounds"] == [200.0, 200.0]
     assert 0 < rows["fused, fp32"]["share_of_limit"] < 1.5
     assert len(written["vocabulary"]) == 2
+    assert 0 < written["seconds_to_first_update"] < 120
     pieces = (tmp_path / "out" / "opennmt" / "train.tgt").read_text().splitlines()
     assert len(pieces) == 60
+
+
+def test_scaling_has_every_size(settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"sentences a batch": (2, 3), "sentence length": (2, 4), "state size": (4,), "vocabulary": (20, 30)}
+    monkeypatch.setattr(scaling, "AXES", small)
+    monkeypatch.setattr(scaling, "BASE", {name: values[0] for name, values in small.items()})
+    rows = scaling.scaling(benchmark_of(*settings))
+    assert [(row["axis"], row["value"]) for row in rows] == [(name, n) for name in small for n in small[name]]
+    assert all(row["plain"] > 0 and row["fused"] > 0 for row in rows)
+    scaling.plot(rows, tmp_path / "scaling.png")
+    assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_decoding_is_scored_by_what_was_decoded(settings: list[str], tmp_path: Path) -> None:
+    training = [each for each in settings if not each.startswith(("benchmark.", "schedule."))]
+    new_trainer(*training, "trainer.max_steps=1", "name=r").train()
+    config = benchmark_of(*settings, f"benchmark.run={tmp_path / 'runs' / 'r'}")
+    found = decoding.decoding(config)
+    assert [row["beam"] for row in found] == [1, 5]
+    assert all(row["sentences_per_second"] > 0 and 0 <= row["bleu"] <= 100 for row in found)
 
 
 def test_a_failing_peer_is_said_so(settings: list[str], tmp_path: Path) -> None:

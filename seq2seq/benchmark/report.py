@@ -13,8 +13,17 @@ import torch
 
 from seq2seq import build
 from seq2seq.atomic import write_text
+from seq2seq.benchmark.decoding import decoding
 from seq2seq.benchmark.opennmt import OpenNMT
-from seq2seq.benchmark.training import Measured, Worker, contenders, fixed_batches, products_of
+from seq2seq.benchmark.scaling import plot, scaling
+from seq2seq.benchmark.training import (
+    Measured,
+    Worker,
+    contenders,
+    fixed_batches,
+    products_of,
+    seconds_to_first_update,
+)
 from seq2seq.config import BenchmarkConfig
 
 logger = logging.getLogger(__name__)
@@ -40,7 +49,7 @@ def run(config: BenchmarkConfig) -> str:
     batches, vocab_sizes = fixed_batches(config)
     tokens = sum(int(batch.tgt_mask.sum()) for batch in batches)
     operations = sum(products_of(config, vocab_sizes, batch) for batch in batches) / tokens
-    measured = {
+    measured: dict[str, Any] = {
         "device": str(where),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
@@ -49,8 +58,14 @@ def run(config: BenchmarkConfig) -> str:
         "sentences_a_batch": config.benchmark.sentences,
         "target_tokens_a_batch": tokens / len(batches),
         "operations_a_token": operations,
+        "seconds_to_first_update": seconds_to_first_update(config),
         "training": [row(name, rounds, operations) for name, rounds in race(config, directory).items()],
     }
+    if config.benchmark.run:
+        measured["decoding"] = decoding(config)
+    if config.benchmark.scaling:
+        measured["scaling"] = scaling(config)
+        plot(measured["scaling"], directory / "scaling.png")
     write_text(directory / "benchmark.json", json.dumps(measured, indent=1) + "\n")
     return "\n".join(describe(measured))
 
@@ -106,3 +121,18 @@ def describe(measured: dict[str, Any]) -> Iterable[str]:
             f"| {number}. {each['name']} | {each['tokens_per_second']:,.0f} | {share} | "
             f"{each['peak_memory'] / 1e9:.1f} GB | {' | '.join(ratios)} |"
         )
+    yield ""
+    yield f"from the start of a process to its first update: {measured['seconds_to_first_update']:.1f} s"
+    if "decoding" in measured:
+        yield ""
+        yield "| search | sentences/s | BLEU |"
+        yield "| --- | --- | --- |"
+        for each in measured["decoding"]:
+            yield f"| beam {each['beam']} | {each['sentences_per_second']:,.0f} | {each['bleu']:.2f} |"
+    if "scaling" in measured:
+        yield ""
+        yield "| size | | plain, tokens/s | fused, tokens/s | ratio |"
+        yield "| --- | --- | --- | --- | --- |"
+        for each in measured["scaling"]:
+            speeds = f"{each['plain']:,.0f} | {each['fused']:,.0f} | {each['fused'] / each['plain']:.2f}"
+            yield f"| {each['axis']} | {each['value']:,} | {speeds} |"

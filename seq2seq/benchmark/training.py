@@ -8,6 +8,7 @@ import resource
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import torch
@@ -76,6 +77,29 @@ def work(connection: Connection, config: BenchmarkConfig, contender: Contender) 
         synchronise(where)
         seconds = time.perf_counter() - started
         connection.send(Measured(tokens / seconds, product_rate(precision, where), peak_memory(where)))
+
+
+def seconds_to_first_update(config: BenchmarkConfig) -> float:
+    """From the start of a process that has read its settings to the end of its first update; caches are warm."""
+    ours, theirs = SPAWN.Pipe()
+    process = SPAWN.Process(target=first_update, args=(theirs, config), daemon=True)
+    started = time.perf_counter()
+    process.start()
+    ours.recv()
+    seconds = time.perf_counter() - started
+    process.join()
+    return seconds
+
+
+def first_update(connection: Connection, config: BenchmarkConfig) -> None:
+    """Do what train.py does, up to the first update."""
+    with TemporaryDirectory() as runs:
+        config.runs_dir = runs
+        config.name = "first"
+        build.make_run_directory(config)
+        trainer = build.training(config)
+        trainer.update([next(iter(trainer.loader.epoch(0)))])
+        connection.send("done")
 
 
 class Worker:

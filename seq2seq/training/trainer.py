@@ -111,7 +111,7 @@ class Trainer:
         while True:
             epoch = self.loader.epoch(self.state.epoch)
             for batches in groups(epoch, self.options.accumulate):
-                self._update(batches)
+                self.update(batches)
                 if self.state.step % self.options.log_every == 0:
                     progress.show(self.state.step, self._report())
                 if self._due("steps", self.state.step):
@@ -124,7 +124,7 @@ class Trainer:
             if reason := self._stop_reason():
                 return reason
 
-    def _update(self, batches: list[Batch]) -> None:
+    def update(self, batches: list[Batch]) -> None:
         """One optimizer update on the mean loss over all target tokens of ``batches``."""
         started = time.monotonic()
         self.model.train()
