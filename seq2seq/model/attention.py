@@ -92,17 +92,13 @@ class LuongGeneral(Attention):
 
 
 class Additive(Attention):
-    """e_t = wᵀ tanh(W_q s + W_k H), none of the three maps with a bias; the keys W_k H are computed once.
-
-    The parameter is √A w, for the reason that ``LuongGeneral`` has.
-    """
+    """e_t = wᵀ tanh(W_q s + W_k H), none of the three maps with a bias; the keys W_k H are computed once."""
 
     def __init__(self, decoder_size: int, memory_size: int, size: int) -> None:
         super().__init__()
         self.query = nn.Linear(decoder_size, size, bias=False)
         self.key = nn.Linear(memory_size, size, bias=False)
-        self.score = nn.Linear(size, 1, bias=False)  # √A w
-        self.scale = 1 / math.sqrt(size)
+        self.score = nn.Linear(size, 1, bias=False)
 
     def keys(self, states: Tensor) -> Tensor:
         keys: Tensor = self.key(states)
@@ -111,7 +107,7 @@ class Additive(Attention):
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
         energy = torch.tanh(self.query(query).unsqueeze(2) + keys.unsqueeze(1))  # (B, K, S, A)
         scores: Tensor = self.score(energy).squeeze(3)
-        return scores * self.scale
+        return scores
 
 
 class LuongConcat(Additive):

@@ -80,15 +80,13 @@ def initialise(model: nn.Module) -> None:
 
     Recurrent matrices are orthogonal gate by gate (Saxe et al., 2014), other matrices uniform as in Glorot and
     Bengio (2010), those of a GRU gate by gate; embeddings, and an output matrix tied to them, normal with
-    standard deviation 1/√E; the vector of an additive score with 1/√A; biases zero.
+    standard deviation 1/√E; biases zero.
     """
     for name, parameter in model.named_parameters():  # a tied matrix comes once, as the embedding
         if parameter.dim() == 1:
             nn.init.zeros_(parameter)
         elif "embedding" in name:
             nn.init.normal_(parameter, std=1 / math.sqrt(parameter.size(1)))
-        elif name.endswith("score.weight"):  # √A w, with entries of order one
-            nn.init.normal_(parameter)
         elif "weight_hh" in name:
             for gate in parameter.chunk(3):
                 nn.init.orthogonal_(gate)

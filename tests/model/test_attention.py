@@ -34,12 +34,10 @@ def oracle_score(variant: str, weights: dict[str, list[list[float]]], s: list[fl
         both = [
             q + k for q, k in zip(weights["query.weight"], weights["key.weight"], strict=True)
         ]  # W = [W_q W_k]
-        energy = [math.tanh(x) for x in times(both, s + h)]
-        return dot(weights["score.weight"][0], energy) / math.sqrt(len(energy))  # the parameter is √A w
+        return dot(weights["score.weight"][0], [math.tanh(x) for x in times(both, s + h)])
     assert variant == "bahdanau"
     query, key = times(weights["query.weight"], s), times(weights["key.weight"], h)
-    energy = [math.tanh(q + k) for q, k in zip(query, key, strict=True)]
-    return dot(weights["score.weight"][0], energy) / math.sqrt(len(energy))
+    return dot(weights["score.weight"][0], [math.tanh(q + k) for q, k in zip(query, key, strict=True)])
 
 
 def oracle(

@@ -130,7 +130,7 @@ def _general(attention: LuongGeneral) -> ScoreParts:
 
 
 def _additive(attention: Additive) -> ScoreParts:
-    return ScoreParts(FusedAdditive, attention.query.weight, attention.score.weight.squeeze(0) * attention.scale)
+    return ScoreParts(FusedAdditive, attention.query.weight, attention.score.weight.squeeze(0))
 
 
 FUSED_SCORES: dict[type[Attention], Callable[[Any], ScoreParts]] = {
