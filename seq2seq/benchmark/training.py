@@ -132,9 +132,9 @@ def updater(
 
     def update(batch: Batch) -> None:
         batch = batch.to(where)
-        real, targets = batch.tgt_mask, batch.tgt_out[batch.tgt_mask]
+        places, targets = batch.targets
         with precision.products(where):
-            readout = model(batch.src, batch.src_mask, batch.tgt_in).readout[real]
+            readout = model(batch.src, batch.src_mask, batch.tgt_in).readout.flatten(0, 1).index_select(0, places)
             loss = loss_of(model.decoder.output, readout, targets, config.trainer.label_smoothing)
         (loss.smoothed / len(targets)).backward()
         nn.utils.clip_grad_norm_(model.parameters(), config.trainer.clip_norm or float("inf"))

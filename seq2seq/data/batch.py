@@ -45,9 +45,20 @@ class Batch(NamedTuple):
         """(B, T) True on real tokens."""
         return self.tgt_out != PAD
 
+    @property
+    def targets(self) -> tuple[Tensor, Tensor]:
+        """Where the real target tokens are among all B·T, row after row, and what they are: (N,) both."""
+        places = self.tgt_mask.flatten().nonzero().squeeze(1)
+        return places, self.tgt_out.flatten()[places]
+
     def to(self, device: torch.device) -> Batch:
         """The same batch on ``device``."""
-        return Batch(*(part.to(device, non_blocking=True) for part in self))
+        return Batch(*(to_device(part, device) for part in self))
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """The same on ``device``; the host does not wait for a GPU to have it."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def collate(src: Sequence[Sequence[int]], tgt: Sequence[Sequence[int]]) -> Batch:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
-from seq2seq.data.batch import Batch
+from seq2seq.data.batch import Batch, to_device
 from seq2seq.data.loader import BatchLoader
 from seq2seq.machine import FP32, Precision
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
@@ -87,7 +87,7 @@ class Trainer:
         self.device = parameter_device(model)
         self.precision, self.scaler = precision, precision.scaler(parameter_device(model))
         self.state = TrainState()
-        self.meter = Meter()
+        self.meter = Meter(self.device)
 
     def train(self) -> dict[str, Any]:
         """Run to the end; gives the result: why it ended, the best metrics, updates, seconds."""
@@ -130,7 +130,7 @@ class Trainer:
         self.model.train()
         num_tokens = sum(int(batch.tgt_mask.sum()) for batch in batches)
         for batch in batches:
-            loss = self._loss(batch.to(self.device)) / num_tokens
+            loss = self._loss(batch) / num_tokens
             self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
         clip = math.inf if self.options.clip_norm is None else self.options.clip_norm
@@ -146,9 +146,10 @@ class Trainer:
         self.meter.add_update(norm, time.monotonic() - started)
 
     def _loss(self, batch: Batch) -> Tensor:
-        real, targets = batch.tgt_mask, batch.tgt_out[batch.tgt_mask]
+        places, targets = (to_device(part, self.device) for part in batch.targets)  # found on the host: no waiting
+        src, src_mask, tgt_in, _ = batch.to(self.device)
         with self.precision.products(self.device):
-            readout = self.model(batch.src, batch.src_mask, batch.tgt_in).readout[real]
+            readout = self.model(src, src_mask, tgt_in).readout.flatten(0, 1).index_select(0, places)
             loss = output_loss(self.model.decoder.output, readout, targets, self.options.label_smoothing)
         self.meter.add_batch(batch, loss)
         return loss.smoothed
@@ -156,7 +157,7 @@ class Trainer:
     def _report(self) -> dict[str, float]:
         values = {**self.meter.values(), "lr": self.optimizer.param_groups[0]["lr"]}
         self.tracker.scalars("train", values, self.state.step)
-        self.meter = Meter()
+        self.meter = Meter(self.device)
         return values
 
     def _due(self, unit: str, count: int) -> bool:
@@ -245,17 +246,17 @@ class Trainer:
 
 
 class Meter:
-    """Training values since the last report."""
+    """Training values since the last report; sums stay on the device until they are asked for."""
 
-    def __init__(self) -> None:
-        self.loss = self.nll = self.norm = torch.zeros(())
+    def __init__(self, device: torch.device) -> None:
+        self.loss = self.nll = self.norm = torch.zeros((), device=device)
         self.tokens = self.real = self.padded = self.updates = 0
         self.seconds = 0.0
 
     def add_batch(self, batch: Batch, loss: Loss) -> None:
         """Count a batch and its loss sums."""
-        self.loss = self.loss + loss.smoothed.detach().cpu()
-        self.nll = self.nll + loss.nll.detach().cpu()
+        self.loss = self.loss + loss.smoothed.detach()
+        self.nll = self.nll + loss.nll.detach()
         tgt = int(batch.tgt_mask.sum())
         self.tokens += tgt
         self.real += tgt + int(batch.src_mask.sum())
@@ -263,7 +264,7 @@ class Meter:
 
     def add_update(self, norm: Tensor, seconds: float) -> None:
         """Count an optimizer update."""
-        self.norm = self.norm + norm.detach().cpu()
+        self.norm = self.norm + norm.detach()
         self.updates += 1
         self.seconds += seconds
 

@@ -33,10 +33,10 @@ def teacher_forced_loss(model: Seq2Seq, pairs: TokenizedPairs, max_tokens: int) 
     total, num_tokens = 0.0, 0
     for indices in bucket(pairs, max_tokens):
         batch = gather(pairs, indices).to(device)
-        output = model(batch.src, batch.src_mask, batch.tgt_in)
-        real = batch.tgt_mask
-        total += float(output_loss(model.decoder.output, output.readout[real], batch.tgt_out[real]).nll)
-        num_tokens += int(real.sum())
+        places, targets = batch.targets
+        readout = model(batch.src, batch.src_mask, batch.tgt_in).readout.flatten(0, 1).index_select(0, places)
+        total += float(output_loss(model.decoder.output, readout, targets).nll)
+        num_tokens += len(targets)
     return total / num_tokens
 
 
