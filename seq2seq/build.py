@@ -118,8 +118,8 @@ def read_split(data: DataConfig, split: str) -> ParallelText:
     raise ConfigError(f"data.{split}: give data.{split}.src and data.{split}.tgt, or data.{split}.tsv alone")
 
 
-def tokenizers(config: TrainConfig, train: ParallelText) -> TokenizerPair:
-    """The tokenizers trained on the training split, or what the cache has of them."""
+def tokenizers(config: TrainConfig, train: ParallelText) -> tuple[TokenizerPair, TokenizedPairs]:
+    """The tokenizers trained on the training split, and its tokens, or what the cache has of them."""
     settings = config.tokenizer
     described = {**dataclasses.asdict(settings), "src_vectors": None, "tgt_vectors": None, "sample": None}
     train_one = partial(train_tokenizer, settings=settings)
@@ -147,10 +147,11 @@ def tokenize(text: ParallelText, pair: TokenizerPair, sampling: Sampling | None 
     return TokenizedPairs(pair.src.encode(text.src, sampling), pair.tgt.encode(text.tgt, sampling))
 
 
-def loader(config: TrainConfig, text: ParallelText, pair: TokenizerPair, report: SplitReport) -> BatchLoader:
-    """Batches of the training split; over-length pairs are counted in ``report``."""
+def loader(
+    config: TrainConfig, text: ParallelText, pair: TokenizerPair, plain: TokenizedPairs, report: SplitReport
+) -> BatchLoader:
+    """Batches of the training split, whose tokens are ``plain``; over-length pairs are counted in ``report``."""
     data, settings = config.data, config.tokenizer
-    plain = tokenize(text, pair)
     report.over_length = sum(plain.over_length(data.max_length))
     report.over_length_dropped = data.over_length == "drop"
     fixed = plain.limited(data.max_length, data.over_length)
@@ -366,8 +367,8 @@ def training(config: TrainConfig) -> Trainer:
     reports = [train_report, valid_report]
     if not isinstance(config.data, FilesConfig) or config.data.test != SplitFiles():
         reports.append(corpus.clean("test", read_split(config.data, "test"), train_text)[1])
-    pair = tokenizers(config, train_text)
-    batches = loader(config, train_text, pair, train_report)
+    pair, tokens = tokenizers(config, train_text)
+    batches = loader(config, train_text, pair, tokens, train_report)
     logger.info("%s", corpus.report_table(reports))
     net = model(config, len(pair.src), len(pair.tgt))
     if isinstance(config.tokenizer, WordConfig):

@@ -34,8 +34,8 @@ def prepare(config: BenchmarkConfig, directory: Path) -> Path:
         raise ConfigError(f"benchmark.peer=opennmt has no counterpart of attention {config.attention.variant}")
     directory.mkdir(parents=True, exist_ok=True)
     text, _ = corpus.clean("train", build.read_split(config.data, "train"))
-    pair = build.tokenizers(config, text)
-    pairs = build.tokenize(text, pair).limited(config.data.max_length, "drop")
+    pair, tokens = build.tokenizers(config, text)
+    pairs = tokens.limited(config.data.max_length, "drop")
     for name, tokenizer, side in (("src", pair.src, pairs.src), ("tgt", pair.tgt, pairs.tgt)):
         lines = (" ".join(tokenizer.pieces(ids)) for ids in side)
         (directory / f"train.{name}").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
 from seq2seq.atomic import atomic_directory
+from seq2seq.data.batch import TokenizedPairs
 from seq2seq.data.subwords import SubwordTokenizer
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.data.words import WordTokenizer
-from seq2seq.errors import CheckpointError
+from seq2seq.errors import CheckpointError, DataError
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +28,7 @@ LOADERS: dict[str, Callable[[Path], Tokenizer]] = {
     "subwords": SubwordTokenizer.load,
     "words": WordTokenizer.load,
 }
+TOKENS = "tokens.safetensors"
 Train = Callable[[Sequence[str]], Tokenizer]
 
 
@@ -51,19 +59,21 @@ class TokenizerPair(NamedTuple):
         tgt: Sequence[str],
         train: Train,
         joint: bool,
-    ) -> TokenizerPair:
-        """``train``, unless ``cache`` holds what the same text and ``settings`` gave before."""
+    ) -> tuple[TokenizerPair, TokenizedPairs]:
+        """``train``, and the text as tokens; from ``cache`` if it has both for this text and ``settings``."""
         digest = hashlib.sha256(json.dumps([settings, joint], sort_keys=True).encode())
         for line in [*src, *tgt]:
             digest.update(line.encode() + b"\n")
         directory = cache / f"tokenizer-{digest.hexdigest()[:16]}"
-        if directory.is_dir():
+        if (directory / TOKENS).is_file():
             logger.info("tokenizer: from the cache, %s", directory)
-            return cls.load(directory)
+            return cls.load(directory), load_tokens(directory / TOKENS)
         pair = cls.train(src, tgt, train, joint)
+        tokens = TokenizedPairs(pair.src.encode(src), pair.tgt.encode(tgt))
         with atomic_directory(directory) as temporary:
             pair.save(temporary)
-        return pair
+            save_tokens(tokens, temporary / TOKENS)
+        return pair, tokens
 
     def save(self, directory: Path) -> None:
         """Write ``joint`` or ``src`` and ``tgt`` into ``directory``."""
@@ -89,6 +99,35 @@ class TokenizerPair(NamedTuple):
         for tokenizer in self:
             digest.update(json.dumps(tokenizer.pieces(range(len(tokenizer)))).encode())
         return digest.hexdigest()
+
+
+def save_tokens(tokens: TokenizedPairs, path: Path) -> None:
+    """Write token ids as one row of numbers and the lengths to cut it by, for each side."""
+    tensors = {}
+    for side, rows in tokens._asdict().items():
+        tensors[f"{side}.ids"] = torch.tensor([i for row in rows for i in row], dtype=torch.int32)
+        tensors[f"{side}.lengths"] = torch.tensor([len(row) for row in rows], dtype=torch.int32)
+    save_file(tensors, path)
+
+
+def load_tokens(path: Path) -> TokenizedPairs:
+    """Read what ``save_tokens`` wrote.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    try:
+        tensors = load_file(path)
+        return TokenizedPairs(*(_rows(tensors[f"{s}.ids"], tensors[f"{s}.lengths"]) for s in ("src", "tgt")))
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise DataError(f"{path}: not what was cached ({error}); remove {path.parent}") from error
+
+
+def _rows(ids: Tensor, lengths: Tensor) -> list[list[int]]:
+    numbers, ends = ids.tolist(), [0, *lengths.cumsum(0).tolist()]
+    if ends[-1] != len(numbers):
+        raise ValueError(f"{len(numbers)} ids for lengths that add up to {ends[-1]}")
+    return [numbers[first:last] for first, last in itertools.pairwise(ends)]
 
 
 def _load(path: Path) -> Tokenizer:

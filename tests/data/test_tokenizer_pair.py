@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from seq2seq.data.batch import TokenizedPairs
 from seq2seq.data.subwords import SubwordOptions, SubwordTokenizer
 from seq2seq.data.tokenizer import Tokenizer
-from seq2seq.data.tokenizer_pair import TokenizerPair, Train
+from seq2seq.data.tokenizer_pair import TokenizerPair, Train, load_tokens, save_tokens
 from seq2seq.data.words import WordTokenizer
-from seq2seq.errors import CheckpointError
+from seq2seq.errors import CheckpointError, DataError
 
 SRC, TGT = ["ein Hund", "zwei Hunde"], ["a dog", "two dogs"]
 
@@ -70,12 +74,33 @@ def test_save_and_load(tmp_path: Path, train_one: Train, joint: bool) -> None:
 
 @pytest.mark.parametrize("joint", [True, False])
 def test_the_second_time_comes_from_the_cache(tmp_path: Path, train: CountingTrain, joint: bool) -> None:
-    first = TokenizerPair.train_or_cached(tmp_path / "cache", {"a": 1}, SRC, TGT, train, joint)
+    first, tokens = TokenizerPair.train_or_cached(tmp_path / "cache", {"a": 1}, SRC, TGT, train, joint)
     calls = len(train.calls)
-    second = TokenizerPair.train_or_cached(tmp_path / "cache", {"a": 1}, SRC, TGT, train, joint)
+    second, again = TokenizerPair.train_or_cached(tmp_path / "cache", {"a": 1}, SRC, TGT, train, joint)
     assert len(train.calls) == calls == (1 if joint else 2)
     assert second.joint == joint
     assert second.fingerprint() == first.fingerprint()
+    assert again == tokens == (first.src.encode(SRC), first.tgt.encode(TGT))
+
+
+def test_a_damaged_cache_is_said_so(tmp_path: Path, train: CountingTrain) -> None:
+    TokenizerPair.train_or_cached(tmp_path, {}, SRC, TGT, train, joint=True)
+    (path,) = tmp_path.glob("*/tokens.safetensors")
+    content = path.read_bytes()
+    for damaged in (content[:-4], b"", content.replace(b"src.ids", b"src.idz")):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"tokens.safetensors: not what was cached .*; remove .*tokenizer-"):
+            TokenizerPair.train_or_cached(tmp_path, {}, SRC, TGT, train, joint=True)
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=4)), st.lists(st.lists(st.integers(0, 9), max_size=3))
+)
+def test_cached_tokens_round_trip(src: list[list[int]], tgt: list[list[int]]) -> None:
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "tokens"
+        save_tokens(TokenizedPairs(src, tgt), path)
+        assert load_tokens(path) == TokenizedPairs(src, tgt)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +148,7 @@ def test_interrupted_saving_leaves_no_cache_entry(
         with pytest.raises(KeyboardInterrupt):
             TokenizerPair.train_or_cached(tmp_path, {}, SRC, TGT, train, joint=False)
     assert list(tmp_path.iterdir()) == []
-    again = TokenizerPair.train_or_cached(tmp_path, {}, SRC, TGT, train, joint=False)
+    again, _ = TokenizerPair.train_or_cached(tmp_path, {}, SRC, TGT, train, joint=False)
     assert len(train.calls) == 4
     assert not again.joint
 

@@ -102,9 +102,9 @@ def test_ema_is_what_is_validated_and_saved(data: Path) -> None:
 def test_over_long_pairs_are_counted(data: Path, over_length: str, kept: int) -> None:
     settings = settings_of(*overrides(data, "data.max_length=4", f"data.over_length={over_length}"))
     text = corpus.ParallelText(["a b c d", "a b c d e", "a"], ["a", "b", "a b c d e f"], [1, 2, 3])
-    pair = build.tokenizers(settings, text)
+    pair, tokens = build.tokenizers(settings, text)
     report = corpus.SplitReport("train", 3, 0, 0, 0)
-    batches = list(build.loader(settings, text, pair, report).epoch(0))
+    batches = list(build.loader(settings, text, pair, tokens, report).epoch(0))
     assert report.over_length == 2
     assert sum(len(batch.src) for batch in batches) == kept
     assert max(batch.src_mask.sum(dim=1).max() for batch in batches) == 5  # 4 words and </s>
@@ -116,7 +116,7 @@ def test_nothing_short_enough_is_an_error(data: Path) -> None:
     settings = settings_of(*overrides(data, "data.max_length=1", "tokenizer.min_frequency=1"))
     text = corpus.ParallelText(["a b"], ["a b"], [1])
     with pytest.raises(DataError, match=r"longer than data\.max_length=1 "):
-        build.loader(settings, text, build.tokenizers(settings, text), corpus.SplitReport("train", 1, 0, 0, 0))
+        build.loader(settings, text, *build.tokenizers(settings, text), corpus.SplitReport("train", 1, 0, 0, 0))
 
 
 def test_pretrained_vectors_reach_the_embeddings(data: Path) -> None:
@@ -140,10 +140,12 @@ def test_sampled_epochs_differ_and_repeat(data: Path) -> None:
         *overrides(data, "tokenizer=unigram", "tokenizer.vocab_size=300", "tokenizer.sample=true")
     )
     text, report = corpus.clean("train", build.read_split(settings.data, "train"))
-    pair = build.tokenizers(settings, text)
+    pair, tokens = build.tokenizers(settings, text)
 
     def lengths(epoch: int) -> list[int]:
-        return [int(batch.src_mask.sum()) for batch in build.loader(settings, text, pair, report).epoch(epoch)]
+        return [
+            int(batch.src_mask.sum()) for batch in build.loader(settings, text, pair, tokens, report).epoch(epoch)
+        ]
 
     assert lengths(0) == lengths(0)
     assert lengths(0) != lengths(1)
