@@ -143,9 +143,8 @@ def test_sampled_epochs_differ_and_repeat(data: Path) -> None:
     pair, tokens = build.tokenizers(settings, text)
 
     def lengths(epoch: int) -> list[int]:
-        return [
-            int(batch.src_mask.sum()) for batch in build.loader(settings, text, pair, tokens, report).epoch(epoch)
-        ]
+        batches = build.loader(settings, text, pair, tokens, report)
+        return [int(batch.src_mask.sum()) for batch in batches.epoch(epoch)]
 
     assert lengths(0) == lengths(0)
     assert lengths(0) != lengths(1)
