@@ -229,8 +229,8 @@ def use_pretrained_vectors(net: Seq2Seq, settings: WordConfig, pair: TokenizerPa
 # --- search ----------------------------------------------------------------------------------------------
 
 
-def translator(net: Seq2Seq, pair: TokenizerPair, decode: DecodeConfig) -> Translator:
-    """A translator that searches as ``decode`` says."""
+def translator(net: Seq2Seq, pair: TokenizerPair, decode: DecodeConfig, machine: MachineConfig) -> Translator:
+    """A translator that searches as ``decode`` says, on the device that ``net`` is on."""
     check_decode(decode)
     options = SearchOptions(
         bos=BOS,
@@ -243,7 +243,8 @@ def translator(net: Seq2Seq, pair: TokenizerPair, decode: DecodeConfig) -> Trans
         max_ratio=decode.max_ratio,
         max_offset=decode.max_offset,
     )
-    return Translator(net, pair, options, decode.batch_tokens, decode.max_src_tokens)
+    precision = choose_precision(machine.precision, parameter_device(net))
+    return Translator(net, pair, options, decode.batch_tokens, decode.max_src_tokens, precision)
 
 
 class LoadedRun(NamedTuple):
@@ -266,7 +267,8 @@ def load_run(run: str, checkpoint: str, overrides: DecodeOverrides, machine: Mac
     read_info(path, pair)
     net = model(config, len(pair.src), len(pair.tgt))
     load_weights(path, net)
-    return LoadedRun(path, config, translator(net.to(device(machine)), pair, overrides.applied_to(config.decode)))
+    found = translator(net.to(device(machine)), pair, overrides.applied_to(config.decode), machine)
+    return LoadedRun(path, config, found)
 
 
 def test_set(settings: EvaluateConfig, data: DataConfig) -> tuple[str, ParallelText]:
@@ -382,7 +384,7 @@ def training(config: TrainConfig) -> Trainer:
         torch.get_num_threads(),
     )
     decode = dataclasses.replace(config.decode, beam_size=config.trainer.valid_beam_size, num_best=1)
-    searcher = translator(net, pair, decode)
+    searcher = translator(net, pair, decode, config.machine)
     validator = Validator(valid_text, pair, searcher, config.trainer.batch_tokens, config.data.tgt)
     run = RunDirectory(run_path(config), to_yaml(config), pair)
     tracker = Tracker(run.path)

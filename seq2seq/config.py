@@ -299,7 +299,7 @@ class MachineConfig:
 
     device: str = choice("auto", "auto", "cpu", "cuda")
     num_threads: int | None = number(None, 1)  # null: one for each core
-    precision: str = choice("auto", "auto", "fp32", "bf16", "fp16")  # of matrix products in training
+    precision: str = choice("auto", "auto", "fp32", "bf16", "fp16")  # of matrix products
     fused: bool = True  # train through seq2seq/model/fused; false: through the plain definition
 
 

@@ -288,6 +288,7 @@ def best_words(logits: Tensor, count: int, forbidden: Sequence[int]) -> Words:
 
     ``logits`` (R, V) are changed.
     """
+    logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
     normaliser = logits.logsumexp(dim=1, keepdim=True)
     logits[:, list(forbidden)] = -math.inf
     best = top_k(logits, min(count, logits.size(1)))

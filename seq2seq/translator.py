@@ -12,6 +12,7 @@ from seq2seq.data.batch import TokenizedPairs, pad
 from seq2seq.data.loader import bucket
 from seq2seq.data.tokenizer import BOS, EOS, PAD, UNK
 from seq2seq.data.tokenizer_pair import TokenizerPair
+from seq2seq.machine import FP32, Precision
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
 from seq2seq.search import Hypothesis, SearchOptions, search
 
@@ -53,6 +54,7 @@ class Translator:
         options: SearchOptions,
         batch_tokens: int = 2400,
         max_src_tokens: int = 500,
+        precision: Precision = FP32,
     ) -> None:
         """A batch has at most ``batch_tokens`` padded source tokens; lines are cut at ``max_src_tokens``."""
         self.model = model
@@ -60,6 +62,7 @@ class Translator:
         self.options = options
         self.batch_tokens = batch_tokens
         self.max_src_tokens = max_src_tokens
+        self.precision = precision
 
     def translate(self, lines: Sequence[str]) -> list[Translation]:
         """One ``Translation`` for each line, in the same order; a blank line gives empty text."""
@@ -85,9 +88,10 @@ class Translator:
     def _search(self, sources: Sequence[Sequence[int]]) -> list[list[Hypothesis]]:
         device = parameter_device(self.model)
         src, mask = pad([[*ids, EOS] for ids in sources])
-        start = self.model.encode(src.to(device), mask.to(device))
         lengths = [len(ids) + 1 for ids in sources]
-        return search(self.model.step, start, lengths, self.options, device)
+        with self.precision.products(device):
+            start = self.model.encode(src.to(device), mask.to(device))
+            return search(self.model.step, start, lengths, self.options, device)
 
     def _candidate(self, hypothesis: Hypothesis) -> Candidate:
         tgt = self.tokenizers.tgt

@@ -230,3 +230,14 @@ def test_top_k_is_that_of_a_full_sort(size: int, count: int) -> None:
     assert torch.equal(found.log_probs, expected)
     assert torch.equal(values.gather(1, found.tokens), expected)
     assert all(len(set(row)) == count for row in found.tokens.tolist())
+
+
+def test_low_precision_finds_about_the_same(new_model: NewModel, variant: str) -> None:
+    """Products in bfloat16 change log-probabilities by what 8 bits are worth, and nothing else."""
+    model, rows = new_model(variant=variant).float(), sources(6)
+    exact = decode(model, rows, options(beam_size=4, num_best=4))
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = decode(model, rows, options(beam_size=4, num_best=4))
+    for ours, theirs in zip(rough, exact, strict=True):
+        assert ours[0].score == pytest.approx(theirs[0].score, rel=0.05)
+        assert ours[0].score != theirs[0].score
