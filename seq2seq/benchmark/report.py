@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
@@ -25,6 +26,7 @@ from seq2seq.benchmark.training import (
     seconds_to_first_update,
 )
 from seq2seq.config import BenchmarkConfig
+from seq2seq.data.batch import Batch, collate
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ def run(config: BenchmarkConfig) -> str:
         "sentences_a_batch": config.benchmark.sentences,
         "target_tokens_a_batch": tokens / len(batches),
         "operations_a_token": operations,
+        "seconds_to_collate_a_batch": seconds_to_collate(batches) / len(batches),
         "seconds_to_first_update": seconds_to_first_update(config),
         "training": [row(name, rounds, operations) for name, rounds in race(config, directory).items()],
     }
@@ -100,6 +103,15 @@ def row(name: str, rounds: list[Measured], operations: float) -> dict[str, Any]:
     }
 
 
+def seconds_to_collate(batches: Sequence[Batch]) -> float:
+    """What it takes to make these batches of token ids."""
+    rows = [[part.tolist() for part in (batch.src, batch.tgt_out)] for batch in batches]
+    started = time.perf_counter()
+    for src, tgt in rows:
+        collate(src, tgt)
+    return time.perf_counter() - started
+
+
 def describe(measured: dict[str, Any]) -> Iterable[str]:
     """The table, a line for each contender, with its speed as a ratio to each other's."""
     rows = measured["training"]
@@ -123,6 +135,8 @@ def describe(measured: dict[str, Any]) -> Iterable[str]:
         )
     yield ""
     yield f"from the start of a process to its first update: {measured['seconds_to_first_update']:.1f} s"
+    update = measured["target_tokens_a_batch"] / max(each["tokens_per_second"] for each in rows)
+    yield f"making a batch: {measured['seconds_to_collate_a_batch'] / update:.2%} of an update"
     if "decoding" in measured:
         yield ""
         yield "| search | sentences/s | BLEU |"
