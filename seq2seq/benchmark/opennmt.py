@@ -98,7 +98,7 @@ class OpenNMT:
         speeds = re.findall(r"Step +\d+/.*/ *(\d+) tok/s", text)
         if process.returncode != 0 or len(speeds) < 2:
             raise ConfigError(f"benchmark.peer=opennmt: {' '.join(self._command)} failed; see {self._log}")
-        return Measured(float(speeds[-1]), None, 1024 * usage.ru_maxrss)
+        return Measured(float(speeds[-1]), None, 1024 * usage.ru_maxrss, None)
 
     def close(self) -> None:
         """Nothing runs between rounds."""

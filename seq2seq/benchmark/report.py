@@ -100,6 +100,7 @@ def row(name: str, rounds: list[Measured], operations: float) -> dict[str, Any]:
         "share_of_limit": speed * operations / median(rates) if rates else None,
         "product_rate": median(rates) if rates else None,
         "peak_memory": max(each.peak_memory for each in rounds),
+        "page_faults_an_update": rounds[-1].page_faults,
     }
 
 
@@ -121,17 +122,18 @@ def describe(measured: dict[str, Any]) -> Iterable[str]:
     )
     yield ""
     yield (
-        "| | target tokens/s | share of the limit | peak memory | "
+        "| | target tokens/s | share of the limit | peak memory | page faults an update | "
         + " | ".join(f"× {number}" for number in range(1, len(rows) + 1))
         + " |"
     )
-    yield "| --- |" + " --- |" * (3 + len(rows))
+    yield "| --- |" + " --- |" * (4 + len(rows))
     for number, each in enumerate(rows, start=1):
         share = f"{each['share_of_limit']:.0%}" if each["share_of_limit"] else ""
+        faults = "" if each["page_faults_an_update"] is None else f"{each['page_faults_an_update']:,.0f}"
         ratios = (f"{each['tokens_per_second'] / other['tokens_per_second']:.2f}" for other in rows)
         yield (
             f"| {number}. {each['name']} | {each['tokens_per_second']:,.0f} | {share} | "
-            f"{each['peak_memory'] / 1e9:.1f} GB | {' | '.join(ratios)} |"
+            f"{each['peak_memory'] / 1e9:.1f} GB | {faults} | {' | '.join(ratios)} |"
         )
     yield ""
     yield f"from the start of a process to its first update: {measured['seconds_to_first_update']:.1f} s"

@@ -54,6 +54,7 @@ class Measured(NamedTuple):
     tokens_per_second: float  # real target tokens
     product_rate: float | None  # operations a second of one large product, in the same precision, right after
     peak_memory: int  # bytes that the process has had at most
+    page_faults: float | None  # an update
 
 
 def work(connection: Connection, config: BenchmarkConfig, contender: Contender) -> None:
@@ -71,12 +72,13 @@ def work(connection: Connection, config: BenchmarkConfig, contender: Contender) 
     for batch in batches:
         update(batch)
     while connection.recv() == "round":
-        started = time.perf_counter()
+        started, faults = time.perf_counter(), page_faults()
         for batch in batches:
             update(batch)
         synchronise(where)
-        seconds = time.perf_counter() - started
-        connection.send(Measured(tokens / seconds, product_rate(precision, where), peak_memory(where)))
+        speed, faults = tokens / (time.perf_counter() - started), page_faults() - faults
+        rate = product_rate(precision, where)
+        connection.send(Measured(speed, rate, peak_memory(where), faults / len(batches)))
 
 
 def seconds_to_first_update(config: BenchmarkConfig) -> float:
@@ -190,6 +192,11 @@ def synchronise(where: torch.device) -> None:
     """Wait until ``where`` has computed what it was given."""
     if where.type == "cuda":
         torch.cuda.synchronize(where)
+
+
+def page_faults() -> int:
+    """How often the process has been given a page of memory by the kernel."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 def peak_memory(where: torch.device) -> int:
