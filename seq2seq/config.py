@@ -332,6 +332,7 @@ class BenchmarkOptions:
     run: str | None = None  # a trained run, to time search with; null: training only
     peer: str = choice("none", "none", "opennmt")
     peer_bin: str = ""  # where the peer's commands are
+    peer_model: str | None = None  # a checkpoint of the peer, to time its search beside that of run
     scaling: bool = False  # tables of speed against sizes
     output: str = "benchmark"  # directory for the results
 
@@ -439,6 +440,10 @@ def check(settings: Any) -> None:
         _check_value(key, value, metadata)
     if isinstance(settings, TrainConfig):
         _check_training(settings)
+    if isinstance(settings, BenchmarkConfig) and settings.benchmark.peer_model and not settings.benchmark.run:
+        raise ConfigError(
+            f"benchmark.peer_model={settings.benchmark.peer_model}: needs benchmark.run, a run of ours to compare"
+        )
 
 
 def _leaves(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -40,11 +40,23 @@ exit {status}
 """
 
 
+FAKE_TRANSLATE = """#!/bin/sh
+while [ $# -gt 0 ]; do
+    case $1 in -src) src=$2 ;; -output) output=$2 ;; -beam_size) beam=$2 ;; esac
+    shift
+done
+cp "$src" "$output"
+echo "Total translation time (s): 0.$beam"
+exit {status}
+"""
+
+
 def fake_peer(directory: Path, status: int = 0) -> str:
     directory.mkdir()
-    command = directory / "onmt_train"
-    command.write_text(FAKE_PEER.format(status=status))
-    command.chmod(command.stat().st_mode | stat.S_IXUSR)
+    for name, text in (("onmt_train", FAKE_PEER), ("onmt_translate", FAKE_TRANSLATE)):
+        command = directory / name
+        command.write_text(text.replace("{status}", str(status)), encoding="utf-8")
+        command.chmod(command.stat().st_mode | stat.S_IXUSR)
     return f"benchmark.peer_bin={directory}"
 
 
@@ -67,24 +79,60 @@ def test_everyone_takes_part_in_every_round(settings: list[str], tmp_path: Path)
     assert len(pieces) == 60
 
 
+def test_memory_is_of_a_process_of_its_own(settings: list[str]) -> None:
+    hundreds_of_megabytes = torch.ones(2**26)  # here, so not there
+    sizes = {"sentences a batch": 2, "sentence length": 3, "state size": 4, "vocabulary": 20}
+    found = scaling.memory(benchmark_of(*settings), sizes)
+    assert all(1e7 < found[f"{name}_memory"] < 1e9 for name in ("plain", "fused"))
+    del hundreds_of_megabytes
+
+
 def test_scaling_has_every_size(settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = {"sentences a batch": (2, 3), "sentence length": (2, 4), "state size": (4,), "vocabulary": (20, 30)}
     monkeypatch.setattr(scaling, "AXES", small)
     monkeypatch.setattr(scaling, "BASE", {name: values[0] for name, values in small.items()})
-    rows = scaling.scaling(benchmark_of(*settings))
+    monkeypatch.setattr(scaling, "memory", lambda config, sizes: {"plain_memory": 2e9, "fused_memory": 1e9})
+    rows = scaling.scaling(benchmark_of(*settings, "benchmark.rounds=1"))
     assert [(row["axis"], row["value"]) for row in rows] == [(name, n) for name in small for n in small[name]]
     assert all(row["plain"] > 0 and row["fused"] > 0 for row in rows)
+    assert len(list(report.describe_scaling(rows))) == 2 + len(rows)
     scaling.plot(rows, tmp_path / "scaling.png")
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_decoding_is_scored_by_what_was_decoded(settings: list[str], tmp_path: Path) -> None:
+@pytest.fixture
+def trained(settings: list[str], tmp_path: Path) -> str:
     training = [each for each in settings if not each.startswith(("benchmark.", "schedule."))]
     new_trainer(*training, "trainer.max_steps=1", "name=r").train()
-    config = benchmark_of(*settings, f"benchmark.run={tmp_path / 'runs' / 'r'}")
-    found = decoding.decoding(config)
-    assert [row["beam"] for row in found] == [1, 5]
+    return f"benchmark.run={tmp_path / 'runs' / 'r'}"
+
+
+def test_decoding_is_scored_by_what_was_decoded(settings: list[str], trained: str, tmp_path: Path) -> None:
+    config = benchmark_of(*settings, trained, "machine.precision=bf16")
+    found = decoding.decoding(config, tmp_path)
+    names = ["seq2seq, fp32", "seq2seq, bf16"]
+    assert [(row["beam"], row["name"]) for row in found] == [(beam, name) for beam in (1, 5) for name in names]
     assert all(row["sentences_per_second"] > 0 and 0 <= row["bleu"] <= 100 for row in found)
+
+
+def test_decoding_beside_the_peer(settings: list[str], trained: str, tmp_path: Path) -> None:
+    config = benchmark_of(*settings, trained, fake_peer(tmp_path / "bin"), "benchmark.peer_model=m.pt")
+    found = decoding.decoding(config, tmp_path)
+    peers = [row for row in found if row["name"] == "OpenNMT-py"]
+    assert [row["sentences_per_second"] for row in peers] == [pytest.approx(60.0), pytest.approx(12.0)]
+    assert (tmp_path / "opennmt" / "test.src").read_text(encoding="utf-8").count("\n") == 6
+    assert any("OpenNMT-py | 60 | 1.00 |" in line for line in report.describe_decoding(found))
+
+
+def test_a_peer_that_fails_to_translate_is_said_so(settings: list[str], trained: str, tmp_path: Path) -> None:
+    config = benchmark_of(*settings, trained, fake_peer(tmp_path / "bin", 1), "benchmark.peer_model=m.pt")
+    with pytest.raises(ConfigError, match=r"benchmark.peer_model=m.pt: translating failed; see .*translate.log"):
+        decoding.decoding(config, tmp_path)
+
+
+def test_a_peers_model_needs_a_run(settings: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"benchmark.peer_model=m.pt: needs benchmark.run"):
+        benchmark_of(*settings, "benchmark.peer_model=m.pt")
 
 
 def test_a_failing_peer_is_said_so(settings: list[str], tmp_path: Path) -> None:

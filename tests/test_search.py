@@ -149,6 +149,48 @@ def test_beam_of_one_is_greedy(new_model: NewModel, variant: str) -> None:
         torch.testing.assert_close(one.weights, other[0].weights)
 
 
+def beam_oracle(model: Seq2Seq, row: list[int], opts: SearchOptions) -> list[tuple[float, list[int]]]:
+    """Beam search of one sentence, a word of a translation at a time, with a full sort: (score, words)."""
+    src = torch.tensor([row])
+    live = [(0.0, [BOS], model.encode(src, src != PAD))]
+    finished: list[tuple[float, list[int]]] = []
+    for length in itertools.count(1):
+        longer = []
+        for total, words, state in live:
+            logits, _, new = model.step(torch.tensor(words[-1:]), state)
+            for word, log_prob in enumerate(logits[0].log_softmax(dim=0).tolist()):
+                if word not in opts.forbidden:
+                    longer.append((total + log_prob, [*words, word], new))
+        longer.sort(key=lambda each: -each[0])
+        stays = [each for each in longer if each[1][-1] != EOS][: opts.beam_size]
+        ends = [each for each in longer[: opts.beam_size] if each[1][-1] == EOS]
+        last = length == opts.max_length(len(row))
+        penalty = ((5 + length) / 6) ** opts.length_penalty
+        for total, words, _ in ends + (stays if last else []):
+            finished.append((total / penalty, [word for word in words[1:] if word != EOS]))
+        finished.sort(key=lambda each: -each[0])
+        enough = len(finished) >= opts.beam_size
+        if last or (enough and finished[opts.num_best - 1][0] >= stays[0][0] / penalty):
+            return finished[: opts.num_best]
+        live = stays
+    raise AssertionError
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("penalty", [0.0, 1.0])
+def test_batched_beam_is_beam_one_by_one(new_model: NewModel, variant: str, penalty: float) -> None:
+    model = new_model(variant=variant, vocab_size=300)
+    model.decoder.output.bias.data[EOS] += 4.0  # to end at many lengths
+    opts = options(beam_size=3, num_best=2, length_penalty=penalty, max_offset=2)
+    rows, lengths = sources(6), set()
+    for row, found in zip(rows, decode(model, rows, opts), strict=True):
+        expected = beam_oracle(model, row, opts)
+        assert [each.tokens for each in found] == [words for _, words in expected]
+        assert [each.score for each in found] == pytest.approx([score for score, _ in expected])
+        lengths |= {len(words) for _, words in expected}
+    assert len(lengths) > 3
+
+
 def brute_force(model: Seq2Seq, row: list[int], opts: SearchOptions) -> list[tuple[float, list[int]]]:
     """All translations, scored one word at a time."""
     vocab = [w for w in range(model.decoder.embedding.num_embeddings) if w not in (*opts.forbidden, EOS)]

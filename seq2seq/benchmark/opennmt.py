@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -15,6 +16,8 @@ from seq2seq.config import BenchmarkConfig
 from seq2seq.data import corpus
 from seq2seq.errors import ConfigError
 
+NAME = "OpenNMT-py"
+BATCH_SENTENCES = 64  # in search
 SCORES = {"bahdanau": "mlp", "luong_general": "general", "luong_dot": "dot"}
 """Our attentions → its ``global_attention``, fed back with ``input_feed``."""
 
@@ -25,11 +28,7 @@ def prepare(config: BenchmarkConfig, directory: Path) -> Path:
     Raises:
         ConfigError: it has no such attention, or is not where ``benchmark.peer_bin`` says.
     """
-    command = Path(config.benchmark.peer_bin) / "onmt_train"
-    if not command.exists():
-        raise ConfigError(
-            f"benchmark.peer_bin={config.benchmark.peer_bin}: no onmt_train there; see docs/benchmark.md"
-        )
+    command(config, "onmt_train")
     if config.attention.variant not in SCORES:
         raise ConfigError(f"benchmark.peer=opennmt has no counterpart of attention {config.attention.variant}")
     directory.mkdir(parents=True, exist_ok=True)
@@ -44,6 +43,16 @@ def prepare(config: BenchmarkConfig, directory: Path) -> Path:
     settings = directory / "train.yaml"
     settings.write_text(yaml.safe_dump(_settings(config, directory)), encoding="utf-8")
     return settings
+
+
+def command(config: BenchmarkConfig, name: str) -> str:
+    """The path of one of its commands."""
+    path = Path(config.benchmark.peer_bin) / name
+    if not path.exists():
+        raise ConfigError(
+            f"benchmark.peer_bin={config.benchmark.peer_bin}: no {name} there; see docs/benchmark.md"
+        )
+    return str(path)
 
 
 def _settings(config: BenchmarkConfig, directory: Path) -> dict[str, object]:
@@ -81,11 +90,10 @@ def _settings(config: BenchmarkConfig, directory: Path) -> dict[str, object]:
 class OpenNMT:
     """The peer, one start for each round."""
 
-    name = "OpenNMT-py"
+    name = NAME
 
     def __init__(self, config: BenchmarkConfig, directory: Path) -> None:
-        self._command = [str(Path(config.benchmark.peer_bin) / "onmt_train"), "-config"]
-        self._command.append(str(prepare(config, directory)))
+        self._command = [command(config, "onmt_train"), "-config", str(prepare(config, directory))]
         self._log = directory / "train.log"
 
     def round(self) -> Measured:
@@ -102,3 +110,28 @@ class OpenNMT:
 
     def close(self) -> None:
         """Nothing runs between rounds."""
+
+
+def translate(
+    config: BenchmarkConfig, src: Sequence[str], beam_size: int, directory: Path
+) -> tuple[float, list[str]]:
+    """Translate lines of pieces with ``benchmark.peer_model``: seconds by its own report, and lines of pieces.
+
+    Raises:
+        ConfigError: the command is missing or fails.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    given, output, log = (directory / name for name in ("test.src", "test.out", "translate.log"))
+    given.write_text("".join(f"{line}\n" for line in src), encoding="utf-8", newline="\n")
+    options = {"model": config.benchmark.peer_model, "src": given, "output": output, "beam_size": beam_size}
+    sizes = {"batch_size": BATCH_SENTENCES, "batch_type": "sents", "gpu": -1}
+    words = [command(config, "onmt_translate"), "-report_time"]
+    for key, value in (*options.items(), *sizes.items()):
+        words += [f"-{key}", str(value)]
+    trusted = {**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}  # it loads pickles: its own checkpoint
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=trusted)
+    log.write_text(done.stdout, encoding="utf-8")
+    seconds = re.search(r"Total translation time \(s\): ([\d.]+)", done.stdout)
+    if done.returncode != 0 or seconds is None:
+        raise ConfigError(f"benchmark.peer_model={config.benchmark.peer_model}: translating failed; see {log}")
+    return float(seconds[1]), output.read_text(encoding="utf-8").split("\n")[: len(src)]

@@ -65,7 +65,7 @@ def run(config: BenchmarkConfig) -> str:
         "training": [row(name, rounds, operations) for name, rounds in race(config, directory).items()],
     }
     if config.benchmark.run:
-        measured["decoding"] = decoding(config)
+        measured["decoding"] = decoding(config, directory)
     if config.benchmark.scaling:
         measured["scaling"] = scaling(config)
         plot(measured["scaling"], directory / "scaling.png")
@@ -141,14 +141,30 @@ def describe(measured: dict[str, Any]) -> Iterable[str]:
     yield f"making a batch: {measured['seconds_to_collate_a_batch'] / update:.2%} of an update"
     if "decoding" in measured:
         yield ""
-        yield "| search | sentences/s | BLEU |"
-        yield "| --- | --- | --- |"
-        for each in measured["decoding"]:
-            yield f"| beam {each['beam']} | {each['sentences_per_second']:,.0f} | {each['bleu']:.2f} |"
+        yield from describe_decoding(measured["decoding"])
     if "scaling" in measured:
         yield ""
-        yield "| size | | plain, tokens/s | fused, tokens/s | ratio |"
-        yield "| --- | --- | --- | --- | --- |"
-        for each in measured["scaling"]:
-            speeds = f"{each['plain']:,.0f} | {each['fused']:,.0f} | {each['fused'] / each['plain']:.2f}"
-            yield f"| {each['axis']} | {each['value']:,} | {speeds} |"
+        yield from describe_scaling(measured["scaling"])
+
+
+def describe_decoding(rows: list[dict[str, Any]]) -> Iterable[str]:
+    """The table of search; ratios are to the last row of the same beam, which is the peer if there is one."""
+    last = {each["beam"]: each for each in rows}
+    yield "| beam | | sentences/s | ratio | BLEU |"
+    yield "| --- | --- | --- | --- | --- |"
+    for each in rows:
+        speed = each["sentences_per_second"]
+        ratio = speed / last[each["beam"]]["sentences_per_second"]
+        yield f"| {each['beam']} | {each['name']} | {speed:,.0f} | {ratio:.2f} | {each['bleu']:.2f} |"
+    yield ""
+    yield f"BLEU: {rows[0]['signature']}"
+
+
+def describe_scaling(rows: list[dict[str, Any]]) -> Iterable[str]:
+    """The table of speed and memory against sizes."""
+    yield "| size | | plain, tokens/s | fused, tokens/s | ratio | plain, peak memory | fused, peak memory |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for each in rows:
+        speeds = f"{each['plain']:,.0f} | {each['fused']:,.0f} | {each['fused'] / each['plain']:.2f}"
+        memory = f"{each['plain_memory'] / 1e9:.2f} GB | {each['fused_memory'] / 1e9:.2f} GB"
+        yield f"| {each['axis']} | {each['value']:,} | {speeds} | {memory} |"

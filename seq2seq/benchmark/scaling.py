@@ -1,9 +1,10 @@
-"""Speed of training against one size at a time, on random words, and a plot of it."""
+"""Speed and memory of training against one size at a time, on random words, and a plot of them."""
 
 from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 
 from seq2seq import build
-from seq2seq.benchmark.training import synchronise, updater
+from seq2seq.benchmark.training import SPAWN, peak_memory, synchronise, updater
 from seq2seq.config import BenchmarkConfig
 from seq2seq.data.batch import Batch, collate
 from seq2seq.machine import choose_precision
@@ -26,26 +27,46 @@ AXES = {
 
 
 def scaling(config: BenchmarkConfig) -> list[dict[str, Any]]:
-    """For each axis and value: target tokens a second of the plain loop and of the fast path, in turn."""
+    """For each axis and value: speed and peak memory of the plain loop and of the fast path, in turn."""
     return [
-        {"axis": axis, "value": value, **speeds(config, {**BASE, axis: value})}
+        {"axis": axis, "value": value, **speeds(config, sizes), **memory(config, sizes)}
         for axis, values in AXES.items()
         for value in values
+        for sizes in [{**BASE, axis: value}]
     ]
+
+
+def new_update(config: BenchmarkConfig, sizes: dict[str, int], fused: bool) -> Callable[[Batch], None]:
+    """A fresh model's update: fp32 through the plain loop, or as ``machine.precision`` says."""
+    config = copy.deepcopy(config)
+    where = build.device(config.machine)
+    config.model.decoder_size, config.model.encoder_size = sizes["state size"], sizes["state size"] // 2
+    config.machine.fused = fused
+    model = build.model(config, sizes["vocabulary"], sizes["vocabulary"]).to(where).train()
+    return updater(config, model, choose_precision(config.machine.precision if fused else "fp32", where), where)
+
+
+def memory(config: BenchmarkConfig, sizes: dict[str, int]) -> dict[str, int]:
+    """Peak bytes of a process that does two updates and nothing else."""
+    with SPAWN.Pool(1, maxtasksperchild=1) as pool:
+        return {
+            "plain_memory": pool.apply(peak_of_updates, (config, sizes, False)),
+            "fused_memory": pool.apply(peak_of_updates, (config, sizes, True)),
+        }
+
+
+def peak_of_updates(config: BenchmarkConfig, sizes: dict[str, int], fused: bool) -> int:
+    """In a process of its own."""
+    update, batch = new_update(config, sizes, fused), random_batch(sizes)
+    for _ in range(2):
+        update(batch)
+    return peak_memory(build.device(config.machine))
 
 
 def speeds(config: BenchmarkConfig, sizes: dict[str, int]) -> dict[str, float]:
     """Target tokens a second at these sizes, "plain" and "fused"."""
-    config = copy.deepcopy(config)
-    where = build.device(config.machine)
-    config.model.decoder_size, config.model.encoder_size = sizes["state size"], sizes["state size"] // 2
-    batch = random_batch(sizes)
-    updates = {}
-    for fused in (False, True):
-        config.machine.fused = fused
-        model = build.model(config, sizes["vocabulary"], sizes["vocabulary"]).to(where).train()
-        precision = choose_precision(config.machine.precision if fused else "fp32", where)
-        updates["fused" if fused else "plain"] = updater(config, model, precision, where)
+    where, batch = build.device(config.machine), random_batch(sizes)
+    updates = {"plain": new_update(config, sizes, False), "fused": new_update(config, sizes, True)}
     found = {name: float("inf") for name in updates}
     for number in range(config.benchmark.rounds + 1):  # the first is to warm up
         for name, update in updates.items():
@@ -66,18 +87,23 @@ def random_batch(sizes: dict[str, int]) -> Batch:
 
 
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """A panel for each axis."""
-    figure = Figure(figsize=(11, 2.9), layout="constrained")
-    for axes, axis in zip(figure.subplots(1, len(AXES), sharey=True), AXES, strict=True):
+    """A column for each axis: speed above, memory below."""
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    panels = figure.subplots(2, len(AXES), sharey="row", sharex="col")
+    for column, axis in enumerate(AXES):
         shown = [row for row in rows if row["axis"] == axis]
+        values = [row["value"] for row in shown]
         for name, style in (("fused", "o-"), ("plain", "s--")):
-            axes.plot([row["value"] for row in shown], [row[name] for row in shown], style, label=name)
-        axes.set_xscale("log", base=2)
-        axes.set_xticks([row["value"] for row in shown], [f"{row['value']:,}" for row in shown])
-        axes.minorticks_off()
-        axes.set_xlabel(axis)
+            panels[0, column].plot(values, [row[name] for row in shown], style, label=name)
+            panels[1, column].plot(values, [row[f"{name}_memory"] / 1e9 for row in shown], style)
+        panels[1, column].set_xscale("log", base=2)
+        panels[1, column].set_xticks(values, [f"{value:,}" for value in values])
+        panels[1, column].minorticks_off()
+        panels[1, column].set_xlabel(axis)
+    for axes in panels.flat:
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
-    figure.axes[0].set_ylabel("target tokens/s")
-    figure.axes[0].legend()
+    panels[0, 0].set_ylabel("target tokens/s")
+    panels[1, 0].set_ylabel("peak memory, GB")
+    panels[0, 0].legend()
     figure.savefig(path, dpi=110)

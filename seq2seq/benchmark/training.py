@@ -166,7 +166,7 @@ def fixed_batches(config: BenchmarkConfig) -> tuple[list[Batch], tuple[int, int]
 def products_of(config: BenchmarkConfig, vocab_sizes: tuple[int, int], batch: Batch) -> float:
     """Floating-point operations of the matrix products in an update on ``batch``.
 
-    Counted by torch from the shapes that the plain model multiplies, forward and backward, without computing.
+    Counted by torch from the shapes that the plain model multiplies, forward and backward, in one update.
     """
     fused, config.machine.fused = config.machine.fused, False
     with torch.random.fork_rng(devices=[]), FlopCounterMode(display=False) as counter:

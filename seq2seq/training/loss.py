@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from seq2seq.model.fused.gru import product_dtype
+
 
 class Loss(NamedTuple):
     """Sums over tokens, so that batches of any size add up."""
@@ -35,9 +37,8 @@ def output_loss(output: nn.Linear, readout: Tensor, targets: Tensor, smoothing: 
 
     ``readout`` (N, R), ``targets`` (N,). Memory grows with N and with V, not with N × V.
     """
-    kind = readout.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else readout.dtype
-    with torch.autocast(kind, enabled=False):
+    dtype = product_dtype(readout)
+    with torch.autocast(readout.device.type, enabled=False):
         smoothed, nll = LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
             readout.to(output.weight.dtype), output.weight, output.bias, targets, smoothing, dtype
         )
