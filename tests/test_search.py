@@ -180,9 +180,10 @@ def beam_oracle(model: Seq2Seq, row: list[int], opts: SearchOptions) -> list[tup
 @pytest.mark.parametrize("penalty", [0.0, 1.0])
 def test_batched_beam_is_beam_one_by_one(new_model: NewModel, variant: str, penalty: float) -> None:
     model = new_model(variant=variant, vocab_size=300)
-    model.decoder.output.bias.data[EOS] += 4.0  # to end at many lengths
+    model.decoder.output.weight.data *= 8.0  # to end at many lengths, and for other words to be likely too
+    model.decoder.output.bias.data[EOS] += 2.0
     opts = options(beam_size=3, num_best=2, length_penalty=penalty, max_offset=2)
-    rows, lengths = sources(6), set()
+    rows, lengths = sources(12), set[int]()
     for row, found in zip(rows, decode(model, rows, opts), strict=True):
         expected = beam_oracle(model, row, opts)
         assert [each.tokens for each in found] == [words for _, words in expected]
