@@ -299,7 +299,7 @@ class MachineConfig:
 
     device: str = choice("auto", "auto", "cpu", "cuda")
     num_threads: int | None = number(None, 1)  # null: one for each core
-    precision: str = choice("auto", "auto", "fp32", "bf16", "fp16")  # of matrix products
+    precision: str = choice("auto", "auto", "fp32", "bf16", "fp16", "int8")  # of products; int8: search
     fused: bool = True  # train through seq2seq/model/fused; false: through the plain definition
 
 
@@ -440,6 +440,8 @@ def check(settings: Any) -> None:
         _check_value(key, value, metadata)
     if isinstance(settings, TrainConfig):
         _check_training(settings)
+        if settings.machine.precision == "int8":
+            raise ConfigError("machine.precision=int8 is for search, not for training: use auto, bf16 or fp32")
     if isinstance(settings, BenchmarkConfig) and settings.benchmark.peer_model and not settings.benchmark.run:
         raise ConfigError(
             f"benchmark.peer_model={settings.benchmark.peer_model}: needs benchmark.run, a run of ours to compare"

@@ -33,17 +33,17 @@ def keep_freed_memory() -> bool:
 class Precision(NamedTuple):
     """What matrix products are computed in; weights, states, softmax and loss stay in fp32."""
 
-    name: str  # fp32, bf16 or fp16
+    name: str  # fp32, bf16, fp16 or, in search, int8
     reason: str
 
     @property
     def dtype(self) -> torch.dtype:
-        """As torch calls it."""
-        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.name]
+        """As torch calls it; the matrices of int8 are made by ``seq2seq.model.int8``, the others stay in fp32."""
+        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.name, torch.float32)
 
     def products(self, device: torch.device) -> torch.autocast:
         """A context in which products are computed in this precision."""
-        return torch.autocast(device.type, self.dtype, enabled=self.name != "fp32")
+        return torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def scaler(self, device: torch.device) -> torch.amp.GradScaler:
         """Keeps gradients within the range of fp16; does nothing for the others."""
@@ -57,10 +57,12 @@ def choose_precision(asked: str, device: torch.device) -> Precision:
     """The precision that ``asked`` names; for "auto" the fastest that the processor computes itself.
 
     Raises:
-        ConfigError: fp16 on a CPU, which has too narrow a range and no kernels for it.
+        ConfigError: fp16 on a CPU, where it has too narrow a range; int8 elsewhere.
     """
     if asked == "fp16" and device.type == "cpu":
         raise ConfigError("machine.precision=fp16 is for GPUs; on a CPU use machine.precision=auto, bf16 or fp32")
+    if asked == "int8" and device.type != "cpu":
+        raise ConfigError("machine.precision=int8 is for CPUs; on a GPU use machine.precision=auto, bf16 or fp16")
     if asked != "auto":
         return Precision(asked, "as asked for")
     if device.type == "cuda":

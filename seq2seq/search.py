@@ -284,15 +284,10 @@ class Words(NamedTuple):
 
 
 def best_words(logits: Tensor, count: int, forbidden: Sequence[int]) -> Words:
-    """The ``count`` most probable words, log P as the model has it; ``forbidden`` ones come last, with -inf.
-
-    ``logits`` (R, V) are changed.
-    """
-    logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
-    normaliser = logits.logsumexp(dim=1, keepdim=True)
-    logits[:, list(forbidden)] = -math.inf
-    best = top_k(logits, min(count, logits.size(1)))
-    return Words(best.log_probs - normaliser, best.tokens)
+    """The ``count`` most probable words of ``logits`` (R, V); ``forbidden`` ones come last, with -inf."""
+    log_probs = logits.log_softmax(dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
+    log_probs[:, list(forbidden)] = -math.inf
+    return top_k(log_probs, min(count, logits.size(1)))
 
 
 GROUP = 64

@@ -13,6 +13,7 @@ from seq2seq.data.loader import bucket
 from seq2seq.data.tokenizer import BOS, EOS, PAD, UNK
 from seq2seq.data.tokenizer_pair import TokenizerPair
 from seq2seq.machine import FP32, Precision
+from seq2seq.model.int8 import quantized_copy
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
 from seq2seq.search import Hypothesis, SearchOptions, search
 
@@ -63,10 +64,11 @@ class Translator:
         self.batch_tokens = batch_tokens
         self.max_src_tokens = max_src_tokens
         self.precision = precision
+        self._searched = quantized_copy(model) if precision.name == "int8" else model
 
     def translate(self, lines: Sequence[str]) -> list[Translation]:
         """One ``Translation`` for each line, in the same order; a blank line gives empty text."""
-        self.model.eval()
+        self._searched.eval()
         encoded = self.tokenizers.src.encode(lines)
         src = [ids[: self.max_src_tokens] for ids in encoded]
         results = [
@@ -90,8 +92,8 @@ class Translator:
         src, mask = pad([[*ids, EOS] for ids in sources])
         lengths = [len(ids) + 1 for ids in sources]
         with self.precision.products(device):
-            start = self.model.encode(src.to(device), mask.to(device))
-            return search(self.model.step, start, lengths, self.options, device)
+            start = self._searched.encode(src.to(device), mask.to(device))
+            return search(self._searched.step, start, lengths, self.options, device)
 
     def _candidate(self, hypothesis: Hypothesis) -> Candidate:
         tgt = self.tokenizers.tgt

@@ -110,7 +110,7 @@ def trained(settings: list[str], tmp_path: Path) -> str:
 def test_decoding_is_scored_by_what_was_decoded(settings: list[str], trained: str, tmp_path: Path) -> None:
     config = benchmark_of(*settings, trained, "machine.precision=bf16")
     found = decoding.decoding(config, tmp_path)
-    names = ["seq2seq, fp32", "seq2seq, bf16"]
+    names = ["seq2seq, fp32", "seq2seq, bf16", "seq2seq, int8"]
     assert [(row["beam"], row["name"]) for row in found] == [(beam, name) for beam in (1, 5) for name in names]
     assert all(row["sentences_per_second"] > 0 and 0 <= row["bleu"] <= 100 for row in found)
 

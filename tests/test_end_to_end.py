@@ -192,7 +192,6 @@ def test_copied_best_evaluates_and_translates(reversals: Path, finished: Path, t
     in_place = start("evaluate.py", f"run={finished}", "split=test", "bootstrap=50")
     assert in_place.returncode == 0, in_place.stderr.decode()
     assert json.loads((finished / "evaluation" / "test.json").read_text())["scores"] == report["scores"]
-
     hypotheses = copy / "evaluation" / "test.hyp"
     arguments = (
         f"{reversals / 'test.tgt'} -i {hypotheses} -m bleu chrf -w 6 --confidence --confidence-n 50".split()
@@ -208,6 +207,8 @@ def test_copied_best_evaluates_and_translates(reversals: Path, finished: Path, t
     alignments = (copy / "evaluation" / "test.align").read_text().splitlines()
     assert len(alignments) == 100
     assert all("-" in pair for line in alignments for pair in line.split())
+    rounded = start("evaluate.py", f"run={copy}", *files, "bootstrap=50", "machine.precision=int8", cwd=tmp_path)
+    assert rounded.returncode == 0, rounded.stderr.decode()
 
 
 def test_lines_in_are_lines_out(finished: Path, tmp_path: Path) -> None:

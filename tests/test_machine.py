@@ -37,6 +37,9 @@ def test_what_is_asked_for_is_used() -> None:
     assert choose_precision("fp16", CUDA).dtype == torch.float16
     with pytest.raises(ConfigError, match=r"machine.precision=fp16 is for GPUs"):
         choose_precision("fp16", CPU)
+    assert choose_precision("int8", CPU).dtype == torch.float32
+    with pytest.raises(ConfigError, match=r"machine.precision=int8 is for CPUs"):
+        choose_precision("int8", CUDA)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="an allocator of Linux")

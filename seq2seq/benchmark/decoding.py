@@ -58,9 +58,10 @@ def decoding(config: BenchmarkConfig, directory: Path) -> list[dict[str, Any]]:
 
 
 def searches(config: BenchmarkConfig, beam_size: int, directory: Path) -> dict[str, Search]:
-    """Ours in fp32 and in the processor's best precision, and the peer's."""
-    best = choose_precision(config.machine.precision, build.device(config.machine)).name
-    precisions = dict.fromkeys(("fp32", best))
+    """Ours in fp32, in the best precision of training and, on a CPU, in 8 bits; and the peer's."""
+    where = build.device(config.machine)
+    best = choose_precision(config.machine.precision, where).name
+    precisions = dict.fromkeys(("fp32", best, "int8") if where.type == "cpu" else ("fp32", best))
     found = {f"seq2seq, {precision}": ours(config, beam_size, precision) for precision in precisions}
     if config.benchmark.peer_model:
         found[opennmt.NAME] = peers(config, beam_size, directory / "opennmt")

@@ -105,7 +105,7 @@ class Additive(Attention):
         return keys
 
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
-        energy = torch.tanh(self.query(query).unsqueeze(2) + keys.unsqueeze(1))  # (B, K, S, A)
+        energy = torch.tanh_(self.query(query).unsqueeze(2) + keys.unsqueeze(1))  # (B, K, S, A)
         scores: Tensor = self.score(energy).squeeze(3)
         return scores
 
