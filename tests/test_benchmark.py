@@ -13,7 +13,7 @@ from reversals import new_trainer, overrides, write_reversals
 
 from seq2seq import cli
 from seq2seq.benchmark import decoding, opennmt, report, scaling
-from seq2seq.benchmark.training import fixed_batches, product_rate, products_of
+from seq2seq.benchmark.training import Worker, contenders, fixed_batches, product_rate, products_of
 from seq2seq.config import BenchmarkConfig, load_settings, register_schemas
 from seq2seq.data.batch import collate
 from seq2seq.errors import ConfigError
@@ -141,6 +141,16 @@ def test_a_failing_peer_is_said_so(settings: list[str], tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match=r"benchmark.peer=opennmt: .* failed; see .*train.log"):
         peer.round()
+
+
+def test_a_process_that_dies_is_said_so(settings: list[str]) -> None:
+    config = benchmark_of(*settings)
+    worker = Worker(config, contenders(config)[0])
+    worker._process.kill()
+    with pytest.raises(
+        ConfigError, match=r"benchmark.sentences=10: the process of 'plain step .*' ended with status -9"
+    ):
+        worker.round()
 
 
 def test_a_missing_peer_is_said_so(settings: list[str], tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from seq2seq.config import BenchmarkConfig
 from seq2seq.data import corpus
 from seq2seq.data.batch import Batch
 from seq2seq.data.loader import gather
+from seq2seq.errors import ConfigError
 from seq2seq.machine import FP32, Precision, choose_precision, keep_freed_memory
 from seq2seq.model import Seq2Seq
 from seq2seq.training.loss import Loss, output_loss, smoothed_cross_entropy
@@ -108,15 +109,23 @@ class Worker:
     """A contender in its process."""
 
     def __init__(self, config: BenchmarkConfig, contender: Contender) -> None:
-        self.name = contender.name
+        self.name, self._sentences = contender.name, config.benchmark.sentences
         self._connection, theirs = SPAWN.Pipe()
         self._process = SPAWN.Process(target=work, args=(theirs, config, contender), daemon=True)
         self._process.start()
+        theirs.close()  # so that its end is seen here
 
     def round(self) -> Measured:
         """All batches once."""
-        self._connection.send("round")
-        measured: Measured = self._connection.recv()
+        try:
+            self._connection.send("round")
+            measured: Measured = self._connection.recv()
+        except (EOFError, ConnectionError):
+            self._process.join()
+            raise ConfigError(
+                f"benchmark.sentences={self._sentences}: the process of '{self.name}' ended with status "
+                f"{self._process.exitcode}; was the memory enough?"
+            ) from None
         return measured
 
     def close(self) -> None:
