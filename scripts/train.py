@@ -8,16 +8,20 @@ from seq2seq.config import TrainConfig
 
 def main(settings: TrainConfig) -> float:
     """Give the best value of trainer.metric, for sweeps."""
-    from seq2seq import build  # torch takes seconds to import: settings are checked first
+    from seq2seq import build, runs  # torch takes seconds to import: settings are checked first
+    from seq2seq.training.stopping import STOPPED_STATUS
 
-    metric = settings.trainer.metric
-    if result := build.finished_result(settings):
-        print(f"nothing to do: {build.run_path(settings)} is finished; overwrite=true would start over")
+    metric, path = settings.trainer.metric, runs.run_path(settings)
+    if result := runs.finished_result(settings):
+        print(f"nothing to do: {path} is finished ({result['stopped']}); overwrite=true would start over")
         return float(result["best"][metric])
-    run = build.make_run_directory(settings)
-    cli.log_to(sys.stdout, run / "train.log")
-    result = build.training(settings).train()
-    print(cli.summary(run, metric, result))
+    with runs.opened(settings):
+        cli.log_to(sys.stdout, path / "train.log")
+        result = build.training(settings, runs.whole_checkpoint(path)).train()
+    if "signal" in result:
+        print(f"stopped: {result['signal']} after update {result['steps']:,}; saved, the same command goes on")
+        sys.exit(STOPPED_STATUS)
+    print(cli.summary(path, metric, result))
     return float(result["best"][metric])
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 
 @contextmanager
-def atomic_directory(path: Path) -> Iterator[Path]:
+def atomic_directory(path: Path, keep: Path | None = None) -> Iterator[Path]:
     """A temporary directory to fill, which takes the place of ``path`` when the block ends well.
+
+    What stood there becomes ``keep``, if that is given.
 
     Raises:
         OSError: it can't be written; ``path`` is then as it was.
@@ -24,15 +26,15 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         for file in temporary.rglob("*"):
             if file.is_file():
                 _sync(file)
-        _replace_directory(temporary, path)
+        _replace_directory(temporary, path, keep)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _replace_directory(new: Path, path: Path) -> None:
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    shutil.rmtree(old, ignore_errors=True)  # of a process that died here
+def _replace_directory(new: Path, path: Path, keep: Path | None) -> None:
     replaces = path.exists()
+    old = keep if keep and replaces else path.with_name(f".{path.name}.{os.getpid()}.old")
+    shutil.rmtree(old, ignore_errors=True)
     if replaces:
         path.rename(old)  # a directory that has files in it can't be renamed over
     try:
@@ -41,7 +43,24 @@ def _replace_directory(new: Path, path: Path) -> None:
         if replaces:
             old.rename(path)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    _sync(path.parent)
+    if old != keep:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def mend(directory: Path) -> None:
+    """Clear up in ``directory`` after a process that died while it wrote there.
+
+    What it was about to replace is put back, what it had not finished is removed.
+    """
+    for left in directory.glob(".*.old"):
+        path = directory / left.name.removeprefix(".").rsplit(".", 2)[0]
+        if path.exists():
+            shutil.rmtree(left)
+        else:
+            left.rename(path)
+    for left in directory.glob(".*.tmp"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -51,10 +70,17 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
         _sync(temporary)
         temporary.replace(path)
+        _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    """Have the file, or the names in the directory, reach the disk."""
+    if path.is_dir() and os.name == "nt":  # where a directory can't be opened
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

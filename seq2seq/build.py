@@ -5,11 +5,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-import shutil
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -49,15 +47,17 @@ from seq2seq.machine import choose_precision, keep_freed_memory
 from seq2seq.model import ATTENTIONS, BRIDGES, Attention, Decoder, Embedding, Encoder, Seq2Seq
 from seq2seq.model.fused import FUSED_SCORES, FusedDecoder, FusedEncoder
 from seq2seq.model.seq2seq import parameter_device
+from seq2seq.runs import run_path
 from seq2seq.search import SearchOptions
 from seq2seq.training.checkpoint import (
     CONFIG,
     TOKENIZER,
     RunDirectory,
+    check_vocabulary,
     checkpoint_path,
     load_weights,
     read_info,
-    read_result,
+    read_training,
 )
 from seq2seq.training.optim import OPTIMIZERS, Constant, Ema, InverseSqrt, Linear, Plateau, Schedule
 from seq2seq.training.tracker import Tracker
@@ -262,9 +262,10 @@ def load_run(run: str, checkpoint: str, overrides: DecodeOverrides, machine: Mac
         CheckpointError: it is missing, damaged or of another version.
     """
     path = checkpoint_path(Path(run), checkpoint)
+    info = read_info(path)
     config = read_train_config(path / CONFIG)
     pair = TokenizerPair.load(path / TOKENIZER)
-    read_info(path, pair)
+    check_vocabulary(path, info, pair)
     net = model(config, len(pair.src), len(pair.tgt))
     load_weights(path, net)
     found = translator(net.to(device(machine)), pair, overrides.applied_to(config.decode), machine)
@@ -303,63 +304,8 @@ def schedule(settings: ScheduleConfig, lr: float, total_steps: int) -> Schedule:
     return {"constant": Constant, "inverse_sqrt": InverseSqrt}[settings.name](settings.warmup_steps)
 
 
-def run_path(config: TrainConfig) -> Path:
-    """The run's directory: its name, or one made of the choices."""
-    data = config.data
-    made = (
-        f"{data.name}_{data.src}_{data.tgt}_{config.attention.variant}_{config.tokenizer.name}_seed{config.seed}"
-    )
-    return Path(config.runs_dir) / (config.name or made)
-
-
-IRRELEVANT = ("overwrite", "runs_dir", "machine.", "data.root", "data.download_dir", "data.cache_dir")
-"""Settings that may differ between two starts of the same run."""
-
-
-def finished_result(config: TrainConfig) -> dict[str, Any] | None:
-    """The result of this very run, if its directory holds it, finished; None if there is none yet.
-
-    Raises:
-        ConfigError: the directory holds another run, or an unfinished one.
-    """
-    path = run_path(config)
-    if config.overwrite or not (path / CONFIG).exists():
-        return None
-    saved, asked = flat(read_train_config(path / CONFIG)), flat(config)
-    relevant = [key for key in asked if not key.startswith(IRRELEVANT)]
-    changed = [f"{key} {saved.get(key)} → {asked[key]}" for key in relevant if saved.get(key) != asked[key]]
-    remedy = "choose another name=, or overwrite=true to start over"
-    if changed:
-        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-        raise ConfigError(f"{path} holds a run with other settings ({', '.join(changed[:3])}{more}): {remedy}")
-    result = read_result(path)
-    if result is None:
-        raise ConfigError(f"{path} holds an unfinished run: {remedy}")
-    return result
-
-
-def make_run_directory(config: TrainConfig) -> Path:
-    """The run's directory, made, and emptied of an earlier run.
-
-    Raises:
-        ConfigError: it can't be written.
-    """
-    path = run_path(config)
-    try:
-        if (path / CONFIG).exists():
-            shutil.rmtree(path)
-        path.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: can't be written ({error.strerror}); choose another runs_dir= or name="
-        ) from None
-    return path
-
-
-def training(config: TrainConfig) -> Trainer:
-    """Read the data, train the tokenizers, build the model and everything around it."""
+def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
+    """Read the data, train the tokenizers, build the model and everything around it; go on from ``checkpoint``."""
     torch.manual_seed(config.seed)
     where = device(config.machine)
     train_text, train_report = corpus.clean("train", read_split(config.data, "train"))
@@ -385,12 +331,21 @@ def training(config: TrainConfig) -> Trainer:
     )
     decode = dataclasses.replace(config.decode, beam_size=config.trainer.valid_beam_size, num_best=1)
     searcher = translator(net, pair, decode, config.machine)
-    validator = Validator(valid_text, pair, searcher, config.trainer.batch_tokens, config.data.tgt)
+    validator = Validator(valid_text, pair, searcher, config.decode.batch_tokens, config.data.tgt)
+    if checkpoint is None:
+        run = RunDirectory(run_path(config), to_yaml(config), pair)
+        tracker = Tracker(run.path)
+        hyperparameters = {**dict.fromkeys(training_keys()), **flat(config)}  # the same columns for every run
+        tracker.config(to_yaml(config), hyperparameters, [f"best/{config.trainer.metric}"])
+        return trainer(config, net, batches, validator, run, tracker)
+    info, state = read_info(checkpoint), read_training(checkpoint)
+    check_vocabulary(checkpoint, info, pair)
+    load_weights(checkpoint, net)
     run = RunDirectory(run_path(config), to_yaml(config), pair)
-    tracker = Tracker(run.path)
-    hyperparameters = {**dict.fromkeys(training_keys()), **flat(config)}  # the same columns for every run
-    tracker.config(to_yaml(config), hyperparameters, [f"best/{config.trainer.metric}"])
-    return trainer(config, net, batches, validator, run, tracker)
+    found = trainer(config, net, batches, validator, run, Tracker(run.path, after=info.step))
+    found.resume(state)
+    logger.info("going on from %s, update %s", checkpoint, f"{info.step:,}")
+    return found
 
 
 def trainer(
@@ -424,6 +379,7 @@ def trainer(
         label_smoothing=settings.label_smoothing,
         validate_every=settings.validate_every,
         validate_unit=settings.validate_unit,
+        save_every=settings.save_every,
         metric=settings.metric,
         patience=settings.patience,
         average_last=settings.average == "last",

@@ -248,6 +248,7 @@ class TrainerConfig:
     label_smoothing: float = rate(0.1)
     validate_every: int = number(1, 1)
     validate_unit: str = choice("epochs", "epochs", "steps")
+    save_every: int | None = number(None, 1)  # updates, besides after each validation; null: only then
     valid_beam_size: int = number(1, 1)
     metric: str = choice("bleu", *METRICS)  # best/ and early stopping go by it
     patience: int | None = number(None, 1)  # validations without a better metric before training stops
@@ -318,6 +319,7 @@ class TrainConfig:
     machine: MachineConfig = field(default_factory=MachineConfig)
     name: str | None = None  # null: made of the choices
     runs_dir: str = "runs"
+    resume: str = choice("auto", "never", "auto", "must")  # go on with an unfinished run of these settings
     overwrite: bool = False
     seed: int = number(1, 0)
 

@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 
 from seq2seq import build, cli
 from seq2seq.config import TrainConfig, load_settings, register_schemas
+from seq2seq.runs import run_path
 from seq2seq.training.trainer import Trainer
 
 LETTERS = "abcdefghijkl"
@@ -64,7 +65,7 @@ def settings_of(*given: str) -> TrainConfig:
 def new_trainer(*given: str) -> Trainer:
     """All that train.py builds for these settings."""
     settings = settings_of(*given)
-    build.make_run_directory(settings)
+    run_path(settings).mkdir(parents=True)
     return build.training(settings)
 
 

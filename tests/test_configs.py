@@ -28,6 +28,7 @@ from seq2seq.config import (
 )
 from seq2seq.errors import CheckpointError, UserError
 from seq2seq.model import ATTENTIONS
+from seq2seq.runs import run_path
 
 EXPERIMENTS = sorted(path.stem for path in (cli.CONFIGS / "experiment").glob("*.yaml"))
 OPTIONS = [(path.parent.name, path.stem) for path in sorted(cli.CONFIGS.glob("*/*.yaml"))]
@@ -169,5 +170,5 @@ def test_saved_settings_of_another_kind_are_refused(tmp_path: Path) -> None:
 
 
 def test_run_names_tell_the_choices() -> None:
-    assert build.run_path(settings_of()) == Path("runs/phrasebook_de_en_luong_general_unigram_seed1")
-    assert build.run_path(settings_of("name=mine", "runs_dir=elsewhere")) == Path("elsewhere/mine")
+    assert run_path(settings_of()) == Path("runs/phrasebook_de_en_luong_general_unigram_seed1")
+    assert run_path(settings_of("name=mine", "runs_dir=elsewhere")) == Path("elsewhere/mine")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from reversals import overrides, settings_of, write_reversals
+from reversals import new_trainer, overrides, write_reversals
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -39,11 +39,9 @@ def reversals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids=lambda given: given[-1].rpartition("=")[2],
 )
 def test_each_attention_learns_to_reverse(reversals: Path, attention: list[str]) -> None:
-    settings = settings_of(*overrides(reversals, *attention, "trainer.max_epochs=5"))
-    build.make_run_directory(settings)
-    result = build.training(settings).train()
-    assert result["best"]["bleu"] > 95
-    loaded = build.load_run(str(build.run_path(settings)), "best", DecodeOverrides(), MachineConfig())
+    trainer = new_trainer(*overrides(reversals, *attention, "trainer.max_epochs=5"))
+    assert trainer.train()["best"]["bleu"] > 95
+    loaded = build.load_run(str(trainer.run.path), "best", DecodeOverrides(), MachineConfig())
     lines = (reversals / "test.src").read_text().splitlines()
     translations = loaded.translator.translate(lines)
     assert sum(t.text == line[::-1] for t, line in zip(translations, lines, strict=True)) >= 90
@@ -175,10 +173,9 @@ def test_second_start_has_nothing_to_do(reversals: Path, finished: Path) -> None
 def test_same_seed_same_weights(reversals: Path) -> None:
     weights = []
     for name in ("one", "two"):
-        settings = settings_of(*overrides(reversals, *ALL_OPTIONS, "trainer.max_steps=12", f"name={name}"))
-        build.make_run_directory(settings)
-        build.training(settings).train()
-        weights.append(load_file(str(build.run_path(settings) / "last" / "model.safetensors")))
+        trainer = new_trainer(*overrides(reversals, *ALL_OPTIONS, "trainer.max_steps=12", f"name={name}"))
+        trainer.train()
+        weights.append(load_file(str(trainer.run.path / "last" / "model.safetensors")))
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 

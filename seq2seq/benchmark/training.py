@@ -23,6 +23,7 @@ from seq2seq.data.loader import gather
 from seq2seq.errors import ConfigError
 from seq2seq.machine import FP32, Precision, choose_precision, keep_freed_memory
 from seq2seq.model import Seq2Seq
+from seq2seq.runs import run_path
 from seq2seq.training.loss import Loss, output_loss, smoothed_cross_entropy
 from seq2seq.training.optim import OPTIMIZERS
 
@@ -99,7 +100,7 @@ def first_update(connection: Connection, config: BenchmarkConfig) -> None:
     with TemporaryDirectory() as runs:
         config.runs_dir = runs
         config.name = "first"
-        build.make_run_directory(config)
+        run_path(config).mkdir()
         trainer = build.training(config)
         trainer.update([next(iter(trainer.loader.epoch(0)))])
         connection.send("done")

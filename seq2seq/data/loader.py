@@ -42,6 +42,10 @@ class Epoch:
     def __len__(self) -> int:
         return len(self._batches)
 
+    def after(self, count: int) -> Epoch:
+        """What is left after the first ``count`` batches."""
+        return Epoch(self._pairs, self._batches[count:])
+
     def __iter__(self) -> Iterator[Batch]:
         return (gather(self._pairs, indices) for indices in self._batches)
 

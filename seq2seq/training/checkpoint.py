@@ -3,14 +3,17 @@
     runs/NAME/
       config.yaml  tokenizer/  train.log  metrics.jsonl  events.out.tfevents.*  result.json (when finished)
       best/        model.safetensors  config.yaml  tokenizer/  checkpoint.json
-      last/        the same, and training.pt: optimizer, schedule, average and random state
+      last/        the same, and training.pt: optimizer, schedule, average, random state, place in the data
+      previous/    last/ as it was before, in case last/ gets damaged
       step-N/      weights of the last validations, if they are kept
 
-``best/`` needs nothing outside itself. No file is loaded in a way that could run code.
+``best/`` needs nothing outside itself. checkpoint.json has the size and the hash of every other file, so that a
+checkpoint knows whether it is whole. No file is loaded in a way that could run code.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -28,6 +31,7 @@ from seq2seq.errors import CheckpointError
 from seq2seq.model.seq2seq import Seq2Seq
 
 FORMAT = 1
+RESUMABLE = LAST, PREVIOUS = "last", "previous"  # hold all that it takes to go on; newest first
 WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER, RESULT = (
     "model.safetensors",
     "checkpoint.json",
@@ -69,21 +73,30 @@ class RunDirectory:
     ) -> Path:
         """Write the checkpoint ``name``, whole or not at all; ``training`` is what going on would need."""
         info = CheckpointInfo(step, epoch, dict(metrics), self._tokenizers.fingerprint())
-        with atomic_directory(self.path / name) as temporary:
+        keep = self.path / PREVIOUS if name == LAST else None
+        with atomic_directory(self.path / name, keep) as temporary:
             save_model(model, str(temporary / WEIGHTS))
-            write_text(temporary / INFO, json.dumps({"format": FORMAT, **info._asdict()}, indent=2) + "\n")
             if training is not None:
                 torch.save(training, temporary / TRAINING)
             self._write_static(temporary)
+            files = {name: _identity(temporary / name) for name in _file_names(temporary)}
+            fields = {"format": FORMAT, **info._asdict(), "files": files}
+            write_text(temporary / INFO, json.dumps(fields, indent=2) + "\n")
         return self.path / name
 
     def keep_newest_steps(self, count: int) -> list[Path]:
         """Remove the step checkpoints but the newest ``count``; give those, oldest first."""
-        steps = sorted(self.path.glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
+        steps = _step_checkpoints(self.path)
         cut = max(0, len(steps) - count)
         for path in steps[:cut]:
             shutil.rmtree(path)
         return steps[cut:]
+
+    def forget_after(self, step: int) -> None:
+        """Remove the step checkpoints of later updates, which will be made again."""
+        for path in _step_checkpoints(self.path):
+            if _step_of(path) > step:
+                shutil.rmtree(path)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write down that the run came to its end, and how."""
@@ -93,6 +106,27 @@ class RunDirectory:
         write_text(directory / CONFIG, self._config_yaml)
         with atomic_directory(directory / TOKENIZER) as temporary:
             self._tokenizers.save(temporary)
+
+
+def _step_checkpoints(run: Path) -> list[Path]:
+    return sorted(run.glob("step-*"), key=_step_of)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
+
+
+def _file_names(directory: Path) -> list[str]:
+    return sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
+
+
+def _identity(path: Path) -> dict[str, Any]:
+    """Size and hash of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
 
 
 def read_result(run: Path) -> dict[str, Any] | None:
@@ -118,23 +152,55 @@ def checkpoint_path(run: Path, name: str) -> Path:
     return run / name
 
 
-def read_info(path: Path, tokenizers: TokenizerPair) -> CheckpointInfo:
-    """What the checkpoint says of itself.
+def read_info(path: Path) -> CheckpointInfo:
+    """What the checkpoint says of itself, once all of its files have been found to be what was saved.
 
     Raises:
-        CheckpointError: it is of another format, or its tokenizers are not the ones it was trained with.
+        CheckpointError: it is of another format or not whole.
     """
     try:
         fields = json.loads((path / INFO).read_text(encoding="utf-8"))
         found = fields.pop("format")
         if found != FORMAT:
             raise CheckpointError(f"{path / INFO}: format {found}; this version reads format {FORMAT}")
+        files = {str(name): dict(identity) for name, identity in fields.pop("files").items()}
         info = CheckpointInfo(**fields)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path / INFO}: can't be read ({error}); the checkpoint is not whole") from error
-    if info.vocabulary != tokenizers.fingerprint():
-        raise CheckpointError(f"{path / TOKENIZER}: not the vocabulary that the weights were trained with")
+    for name, identity in files.items():
+        _check_file(path / name, identity)
     return info
+
+
+def _check_file(path: Path, saved: Mapping[str, Any]) -> None:
+    try:
+        found = _identity(path)
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror}; the checkpoint is not whole") from None
+    if found["bytes"] != (size := saved.get("bytes")):
+        raise CheckpointError(f"{path}: {found['bytes']} bytes instead of {size}: not what was saved")
+    if found["sha256"] != saved.get("sha256"):
+        raise CheckpointError(f"{path}: changed since it was saved (another SHA-256)")
+
+
+def check_vocabulary(path: Path, info: CheckpointInfo, tokenizers: TokenizerPair) -> None:
+    """Raise ``CheckpointError`` unless the weights were trained with these tokenizers."""
+    if info.vocabulary != tokenizers.fingerprint():
+        raise CheckpointError(f"{path}: its weights were trained with another vocabulary")
+
+
+def read_training(path: Path) -> dict[str, Any]:
+    """What training needs to go on from the checkpoint.
+
+    Raises:
+        CheckpointError: it can't be read, or holds anything but numbers, texts and tensors.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path / TRAINING, weights_only=True, map_location="cpu")
+    except Exception as error:  # whatever a damaged or hostile file makes torch raise
+        reason = " ".join(str(error).split())[:120]
+        raise CheckpointError(f"{path / TRAINING}: can't be read ({type(error).__name__}: {reason})") from None
+    return state
 
 
 def load_weights(path: Path, model: Seq2Seq) -> None:

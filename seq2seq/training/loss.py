@@ -69,7 +69,7 @@ class LinearCrossEntropy(Function):
         wants_gradients = any(ctx.needs_input_grad)
         inputs, matrix = readout.to(dtype), weight.to(dtype)
         nll, uniform = readout.new_zeros(()), readout.new_zeros(())
-        grads = [torch.empty_like(readout), torch.zeros_like(weight), torch.zeros_like(bias)]
+        grads = [torch.zeros_like(each) for each in (readout, weight, bias) if wants_gradients]
         for first in range(0, len(readout), CHUNK_ROWS):
             rows = slice(first, first + CHUNK_ROWS)
             target = targets[rows].unsqueeze(1)

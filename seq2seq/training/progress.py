@@ -17,11 +17,13 @@ logger = logging.getLogger(__name__)
 class Progress:
     """Shows updates done of ``total``, loss, speed and time left."""
 
-    def __init__(self, total: int, seconds_between_lines: float = 20.0) -> None:
-        self._total = total
+    def __init__(self, total: int, done: int = 0, seconds_between_lines: float = 20.0) -> None:
+        self._total, self._done = total, done  # done in earlier starts
         self._between = seconds_between_lines
         self._last_line = self._started = time.monotonic()
-        self._bar = tqdm(total=total, unit="update", disable=not sys.stderr.isatty(), dynamic_ncols=True)
+        self._bar = tqdm(
+            total=total, initial=done, unit="update", disable=not sys.stderr.isatty(), dynamic_ncols=True
+        )
 
     def show(self, step: int, values: Mapping[str, float]) -> None:
         """After update ``step``."""
@@ -29,7 +31,7 @@ class Progress:
         self._bar.set_postfix_str(f"loss {values['loss']:.3f}, {values['tokens_per_second']:,.0f} tokens/s")
         now = time.monotonic()
         if self._bar.disable and now - self._last_line >= self._between:
-            left = (now - self._started) / step * (self._total - step)
+            left = (now - self._started) / (step - self._done) * (self._total - step)
             logger.info(
                 "update %d of %d · loss %.3f · %s tokens/s · %s left",
                 step,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from seq2seq.atomic import write_text
 from seq2seq.training.heatmap import attention_heatmap
 from seq2seq.translator import Translation
 
@@ -19,9 +20,13 @@ from seq2seq.translator import Translation
 class Tracker:
     """Writes to a run's directory; ``step`` is the number of optimizer updates."""
 
-    def __init__(self, directory: Path) -> None:
-        self._writer = SummaryWriter(str(directory))
-        self._jsonl = (directory / "metrics.jsonl").open("a", encoding="utf-8", newline="\n")
+    def __init__(self, directory: Path, after: int | None = None) -> None:
+        """``after``: the update that the run goes on from; what was written of later ones is forgotten."""
+        self._writer = SummaryWriter(str(directory), purge_step=None if after is None else after + 1)
+        rows = directory / "metrics.jsonl"
+        if after is not None and rows.exists():
+            write_text(rows, "".join(_rows_until(rows, after)))
+        self._jsonl = rows.open("a", encoding="utf-8", newline="\n")
 
     def config(self, config_yaml: str, settings: Mapping[str, Any], metric_tags: Sequence[str]) -> None:
         """The settings as text, and as hyperparameters beside ``metric_tags`` in the HPARAMS tab."""
@@ -64,6 +69,15 @@ class Tracker:
         """Write the rest and close the files."""
         self._writer.close()
         self._jsonl.close()
+
+
+def _rows_until(path: Path, step: int) -> Iterator[str]:
+    """The lines of ``path`` up to ``step``; a line that a dying process did not finish is of a later one."""
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            if not line.endswith("\n") or json.loads(line)["step"] > step:
+                return
+            yield line
 
 
 def _hparam(value: Any) -> float | str:

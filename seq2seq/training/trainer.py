@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -24,6 +24,7 @@ from seq2seq.training.checkpoint import RunDirectory, read_weights
 from seq2seq.training.loss import Loss, output_loss
 from seq2seq.training.optim import Ema, Schedule, goodness, mean_of, set_lr
 from seq2seq.training.progress import Progress
+from seq2seq.training.stopping import StopRequest
 from seq2seq.training.tracker import Tracker
 from seq2seq.training.validator import ValidationResult, Validator, perplexity
 
@@ -43,6 +44,7 @@ class TrainerOptions:
     label_smoothing: float
     validate_every: int
     validate_unit: str  # "epochs" or "steps"
+    save_every: int | None  # updates, besides after each validation
     metric: str
     patience: int | None
     average_last: bool
@@ -61,7 +63,9 @@ class TrainState:
     waited: int = 0  # validations since the best
     best: dict[str, float] = field(default_factory=dict)  # metrics of the best validation
     best_step: int = 0
+    validated: dict[str, float] = field(default_factory=dict)  # metrics of the last validation
     validated_step: int = 0
+    seconds: float = 0.0  # spent in earlier starts of this run
 
 
 class Trainer:
@@ -88,28 +92,38 @@ class Trainer:
         self.precision, self.scaler = precision, precision.scaler(parameter_device(model))
         self.state = TrainState()
         self.meter = Meter(self.device)
+        self._started = time.monotonic()
 
     def train(self) -> dict[str, Any]:
-        """Run to the end; gives the result: why it ended, the best metrics, updates, seconds."""
-        started = time.monotonic()
-        with Progress(self.options.total_steps) as progress:
-            reason = self._loop(progress)
-            self._finish()
+        """Run to the end, or until a signal asks to stop.
+
+        Gives the result: why it ended, the best metrics, updates, seconds; "signal" is there if it can go on.
+        """
+        self._started = time.monotonic()
+        with StopRequest() as stop, Progress(self.options.total_steps, self.state.step) as progress:
+            reason = self._stop_reason() or self._loop(progress, stop)
+            if reason is None:
+                self._save_last()
+            else:
+                self._finish()
+        self.tracker.close()
         result = {
-            "stopped": reason,
+            "stopped": reason or f"asked to by {stop.signal}",
             "best": self.state.best,
             "best_step": self.state.best_step,
             "steps": self.state.step,
             "epochs": self.state.epoch,
-            "seconds": round(time.monotonic() - started, 1),
+            "seconds": round(self._seconds(), 1),
         }
+        if reason is None:
+            return {**result, "signal": stop.signal}
         self.run.finish(result)
-        self.tracker.close()
         return result
 
-    def _loop(self, progress: Progress) -> str:
+    def _loop(self, progress: Progress, stop: StopRequest) -> str | None:
+        """Why training is over; None if it was asked to stop before that."""
         while True:
-            epoch = self.loader.epoch(self.state.epoch)
+            epoch = self.loader.epoch(self.state.epoch).after(self.state.batch)
             for batches in groups(epoch, self.options.accumulate):
                 self.update(batches)
                 if self.state.step % self.options.log_every == 0:
@@ -118,11 +132,20 @@ class Trainer:
                     self._validate()
                 if reason := self._stop_reason():
                     return reason
+                if stop.signal:
+                    return None
+                if self.options.save_every and self.state.step % self.options.save_every == 0:
+                    self._save_last()
             self.state.epoch, self.state.batch = self.state.epoch + 1, 0
             if self._due("epochs", self.state.epoch):
                 self._validate()
             if reason := self._stop_reason():
                 return reason
+            if stop.signal:
+                return None
+
+    def _seconds(self) -> float:
+        return self.state.seconds + time.monotonic() - self._started
 
     def update(self, batches: list[Batch]) -> None:
         """One optimizer update on the mean loss over all target tokens of ``batches``."""
@@ -179,10 +202,10 @@ class Trainer:
             result = self.validator.validate()
             self._report_validation(result)
             if self.options.keep_last:
-                self._save(f"step-{self.state.step}", result)
+                self._save(f"step-{self.state.step}")
                 self.run.keep_newest_steps(self.options.keep_last)
         self.schedule.validated(result.metrics)
-        self._save("last", result, self._training_state())
+        self._save_last()
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -201,12 +224,12 @@ class Trainer:
         self.tracker.scalars(group, result.metrics, step)
         shown = self.options.num_samples
         self.tracker.samples(result.translations[:shown], self.validator.text.tgt[:shown], step)
-        self.state.validated_step = step
+        self.state.validated, self.state.validated_step = result.metrics, step
         best = self.state.best
         better = not best or goodness(metric, result.metrics[metric]) > goodness(metric, best[metric])
         if better:
             self.state.best, self.state.best_step, self.state.waited = result.metrics, step, 0
-            self._save("best", result)
+            self._save("best")
         else:
             self.state.waited += 1
         self.tracker.scalars("best", {metric: self.state.best[metric]}, step)
@@ -219,17 +242,43 @@ class Trainer:
             " · best so far" if better else "",
         )
 
-    def _save(self, name: str, result: ValidationResult, training: dict[str, Any] | None = None) -> None:
-        self.run.save(name, self.model, self.state.step, self.state.epoch, result.metrics, training)
+    def _save(self, name: str, training: dict[str, Any] | None = None) -> None:
+        self.run.save(name, self.model, self.state.step, self.state.epoch, self.state.validated, training)
+
+    def _save_last(self) -> None:
+        """All that it takes to go on from here."""
+        self._save("last", self._training_state())
 
     def _training_state(self) -> dict[str, Any]:
         return {
-            "state": vars(self.state),
+            "state": {**vars(self.state), "seconds": self._seconds()},
+            "meter": vars(self.meter),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "ema": self.ema.weights if self.ema else None,
-            "torch_rng": torch.get_rng_state(),
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
         }
+
+    def resume(self, training: Mapping[str, Any]) -> None:
+        """Go on from what ``last/`` holds; the model has its weights already.
+
+        The loader and the sampling of pieces need no more than the epoch: their randomness is made of it and the
+        seed. Python's and NumPy's generators play no part in training.
+        """
+        self.state = TrainState(**training["state"])
+        self.meter.__dict__.update(training["meter"])
+        self.meter.to(self.device)
+        self.optimizer.load_state_dict(training["optimizer"])
+        self.schedule.load_state_dict(training["schedule"])
+        self.scaler.load_state_dict(training["scaler"])
+        if self.ema:
+            self.ema.weights = [weight.to(self.device) for weight in training["ema"]]
+        torch.set_rng_state(training["rng"])
+        if training["cuda_rng"]:
+            torch.cuda.set_rng_state_all(training["cuda_rng"])
+        self.run.forget_after(self.state.step)
 
     def _finish(self) -> None:
         """Report and validate the last updates if they have not been, and the average of checkpoints."""
@@ -267,6 +316,10 @@ class Meter:
         self.norm = self.norm + norm.detach()
         self.updates += 1
         self.seconds += seconds
+
+    def to(self, device: torch.device) -> None:
+        """Keep the sums on ``device``."""
+        self.loss, self.nll, self.norm = (each.to(device) for each in (self.loss, self.nll, self.norm))
 
     def values(self) -> dict[str, float]:
         """Means a target token (loss, ppl) and an update (grad_norm); speed in real target tokens."""

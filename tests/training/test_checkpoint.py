@@ -16,10 +16,12 @@ from seq2seq.training import checkpoint
 from seq2seq.training.checkpoint import (
     CheckpointInfo,
     RunDirectory,
+    check_vocabulary,
     checkpoint_path,
     load_weights,
     read_info,
     read_result,
+    read_training,
     read_weights,
 )
 from seq2seq.training.optim import mean_of
@@ -113,7 +115,7 @@ def test_the_mean_of_checkpoints_fills_a_model(run: RunDirectory, tie: str) -> N
 def test_a_checkpoint_says_what_it_is(run: RunDirectory) -> None:
     path = run.save("best", new_model(1), 7, 2, METRICS)
     assert path == run.path / "best"
-    assert read_info(path, PAIR) == CheckpointInfo(7, 2, METRICS, PAIR.fingerprint())
+    assert read_info(path) == CheckpointInfo(7, 2, METRICS, PAIR.fingerprint())
 
 
 def test_best_needs_nothing_outside_itself(run: RunDirectory, tmp_path: Path) -> None:
@@ -125,7 +127,8 @@ def test_best_needs_nothing_outside_itself(run: RunDirectory, tmp_path: Path) ->
     assert (copy / "config.yaml").read_text(encoding="utf-8") == CONFIG
     pair = TokenizerPair.load(copy / "tokenizer")
     assert pair.joint
-    assert read_info(copy, pair).step == 7
+    check_vocabulary(copy, read_info(copy), pair)
+    assert read_info(copy).step == 7
     model = new_model(2)
     load_weights(copy, model)
     assert torch.equal(logits(model), logits(new_model(1)))
@@ -140,7 +143,7 @@ def test_training_state_loads_without_code(run: RunDirectory) -> None:
     model = new_model(1)
     state = training_state(model)
     path = run.save("last", model, 7, 2, METRICS, state)
-    loaded = torch.load(path / "training.pt", weights_only=True)
+    loaded = read_training(path)
     assert loaded.keys() == state.keys()
     assert loaded["state"] == state["state"]
     assert torch.equal(loaded["torch_rng"], state["torch_rng"])
@@ -154,9 +157,9 @@ def test_training_state_loads_without_code(run: RunDirectory) -> None:
 
 
 def test_saving_replaces_the_whole_checkpoint(run: RunDirectory) -> None:
-    run.save("last", new_model(1), 7, 2, METRICS, training_state(new_model(1)))
-    path = run.save("last", new_model(2), 8, 3, {})
-    assert read_info(path, PAIR) == CheckpointInfo(8, 3, {}, PAIR.fingerprint())
+    run.save("best", new_model(1), 7, 2, METRICS, training_state(new_model(1)))
+    path = run.save("best", new_model(2), 8, 3, {})
+    assert read_info(path) == CheckpointInfo(8, 3, {}, PAIR.fingerprint())
     assert not (path / "training.pt").exists()
     assert torch.equal(read_weights(path)["encoder.embedding.weight"], new_model(2).encoder.embedding.weight)
 
@@ -184,8 +187,62 @@ def test_another_vocabulary_is_refused(run: RunDirectory) -> None:
     path = run.save("best", new_model(1), 7, 2, METRICS)
     swapped = WordTokenizer([WORDS[1], WORDS[0], *WORDS[2:]])
     with pytest.raises(CheckpointError) as raised:
-        read_info(path, TokenizerPair(PAIR.src, swapped))
-    assert str(raised.value) == f"{path / 'tokenizer'}: not the vocabulary that the weights were trained with"
+        check_vocabulary(path, read_info(path), TokenizerPair(PAIR.src, swapped))
+    assert str(raised.value) == f"{path}: its weights were trained with another vocabulary"
+
+
+WHOLE = ["config.yaml", "model.safetensors", "tokenizer/joint.words", "training.pt"]
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("keep", [None, 0.0, 0.5, 0.999])
+def test_a_missing_or_cut_file_is_named(run: RunDirectory, name: str, keep: float | None) -> None:
+    path = run.save("last", new_model(1), 7, 2, METRICS, training_state(new_model(1))) / name
+    content = path.read_bytes()
+    path.unlink()
+    if keep is not None:
+        path.write_bytes(content[: int(keep * len(content))])
+    with pytest.raises(CheckpointError) as raised:
+        read_info(run.path / "last")
+    assert str(raised.value).startswith(f"{path}: ")
+    assert "not whole" in str(raised.value) or "not what was saved" in str(raised.value)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_changed_file_is_named(run: RunDirectory, name: str) -> None:
+    path = run.save("last", new_model(1), 7, 2, METRICS, training_state(new_model(1))) / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"changed since it was saved \(another SHA-256\)"):
+        read_info(run.path / "last")
+
+
+def test_last_keeps_the_one_before_it(run: RunDirectory) -> None:
+    for step in (1, 2, 3):
+        run.save("last", new_model(step), step, 0, {})
+    assert [read_info(run.path / name).step for name in ("last", "previous")] == [3, 2]
+    assert sorted(path.name for path in run.path.iterdir()) == ["config.yaml", "last", "previous", "tokenizer"]
+
+
+class Malice:
+    """Runs code when it is unpickled."""
+
+    def __init__(self, witness: Path) -> None:
+        self.witness = witness
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.witness,)
+
+
+def test_a_hostile_training_state_is_refused(run: RunDirectory, tmp_path: Path) -> None:
+    path, witness = run.save("last", new_model(1), 7, 2, METRICS), tmp_path / "witness"
+    torch.save({"state": Malice(witness)}, path / "training.pt")
+    with pytest.raises(CheckpointError, match=r"training\.pt: can't be read \(UnpicklingError"):
+        read_training(path)
+    assert not witness.exists()
+    torch.load(path / "training.pt", weights_only=False)  # it would have
+    assert witness.exists()
 
 
 @pytest.mark.parametrize("content", [None, "", "[1]", "null", '{"format": 1}', '{"step": 1}', '{"format": 1, "st'])
@@ -195,7 +252,7 @@ def test_a_missing_or_damaged_description_is_refused(run: RunDirectory, content:
     if content is not None:
         (path / "checkpoint.json").write_text(content, encoding="utf-8")
     with pytest.raises(CheckpointError) as raised:
-        read_info(path, PAIR)
+        read_info(path)
     message = str(raised.value)
     assert message.startswith(f"{path / 'checkpoint.json'}: can't be read (")
     assert message.endswith("the checkpoint is not whole")
@@ -208,7 +265,7 @@ def test_another_format_is_named(run: RunDirectory, more: dict[str, Any]) -> Non
     fields = json.loads((path / "checkpoint.json").read_text(encoding="utf-8"))
     (path / "checkpoint.json").write_text(json.dumps({**fields, **more, "format": 2}), encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"checkpoint\.json: format 2; this version reads format 1$"):
-        read_info(path, PAIR)
+        read_info(path)
 
 
 @pytest.mark.parametrize("keep", [None, 0.0, 0.001, 0.5, 0.99])
@@ -244,7 +301,7 @@ def test_the_newest_steps_are_kept_by_number(run: RunDirectory) -> None:
     assert sorted(path.name for path in run.path.glob("step-*")) == ["step-1000", "step-10000"]
     assert run.keep_newest_steps(0) == []
     assert list(run.path.glob("step-*")) == []
-    assert read_info(run.path / "best", PAIR).step == 50
+    assert read_info(run.path / "best").step == 50
 
 
 def test_a_result_is_there_once_the_run_is_finished(run: RunDirectory) -> None:

@@ -1,0 +1,38 @@
+"""A lock on a directory that dies with the process that holds it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from seq2seq.errors import ConfigError
+
+try:
+    import fcntl
+except ImportError:  # not a Unix: two processes in one run are not noticed
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path`` as long as the block lasts.
+
+    Raises:
+        ConfigError: another process holds it.
+    """
+    with path.open("a+", encoding="utf-8") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                owner = file.read().strip()
+                raise ConfigError(
+                    f"{path.parent}: process {owner} is training there; stop it or choose another name="
+                ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield

@@ -1,0 +1,121 @@
+"""Where a run lives, and what a start means for it: to begin, to go on, or nothing to do."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+from seq2seq.atomic import mend
+from seq2seq.config import LinearConfig, TrainConfig, flat, read_train_config
+from seq2seq.errors import CheckpointError, ConfigError
+from seq2seq.lock import locked
+from seq2seq.training.checkpoint import CONFIG, RESULT, RESUMABLE, read_info, read_result
+
+logger = logging.getLogger(__name__)
+
+LOCK = ".lock"
+ELSEWHERE = ("overwrite", "resume", "runs_dir", "machine.", "data.root", "data.download_dir", "data.cache_dir")
+"""Settings that may differ between two starts of the same run: they say where things are and how to compute."""
+LENGTH = ("trainer.max_steps", "trainer.max_epochs", "trainer.patience")
+"""Settings of a run's length, which may grow; a linear schedule is made for one length and keeps it."""
+REPORTING = ("trainer.log_every", "trainer.num_samples", "trainer.save_every")
+REMEDY = "choose another name=, or overwrite=true to start over"
+
+
+def run_path(config: TrainConfig) -> Path:
+    """The run's directory: its name, or one made of the choices."""
+    data = config.data
+    made = (
+        f"{data.name}_{data.src}_{data.tgt}_{config.attention.variant}_{config.tokenizer.name}_seed{config.seed}"
+    )
+    return Path(config.runs_dir) / (config.name or made)
+
+
+def finished_result(config: TrainConfig) -> dict[str, Any] | None:
+    """The result of this very run, if its directory holds it, finished; None if there is something to do.
+
+    Raises:
+        ConfigError: the directory holds another run, or one that ``resume`` does not allow to go on.
+    """
+    path = run_path(config)
+    if config.overwrite or not (path / CONFIG).exists():
+        if config.resume == "must":
+            raise ConfigError(f"resume=must: {path} holds no run to go on with; resume=auto would begin one")
+        return None
+    saved, asked = flat(read_train_config(path / CONFIG)), flat(config)
+    free = ELSEWHERE + REPORTING + (() if isinstance(config.schedule, LinearConfig) else LENGTH)
+    _refuse_changes(path, {key: (saved.get(key), asked[key]) for key in asked if not key.startswith(free)})
+    result = read_result(path)
+    if result is not None and all(saved.get(key) == asked[key] for key in LENGTH):
+        return result
+    if config.resume == "never":
+        raise ConfigError(f"{path} holds a run that could go on, and resume=never: {REMEDY}")
+    return None
+
+
+def _refuse_changes(path: Path, settings: dict[str, tuple[Any, Any]]) -> None:
+    changed = [f"{key} {saved} → {asked}" for key, (saved, asked) in settings.items() if saved != asked]
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise ConfigError(f"{path} holds a run with other settings ({', '.join(changed[:3])}{more}): {REMEDY}")
+
+
+@contextmanager
+def opened(config: TrainConfig) -> Iterator[Path]:
+    """Hold the run's directory, made or cleared up, and emptied of a run that can't or shall not go on.
+
+    Raises:
+        ConfigError: it can't be written, or another process is training there.
+    """
+    path = run_path(config)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: can't be written ({error.strerror}); choose another runs_dir= or name="
+        ) from None
+    with locked(path / LOCK):
+        mend(path)
+        if config.overwrite or not checkpoints(path):
+            _empty(path)
+        (path / RESULT).unlink(missing_ok=True)
+        yield path
+
+
+def checkpoints(path: Path) -> list[Path]:
+    """Those that a run could go on from, newest first."""
+    return [path / name for name in RESUMABLE if (path / name).exists()]
+
+
+def whole_checkpoint(path: Path) -> Path | None:
+    """The newest checkpoint to go on from that is whole; None if there is none yet.
+
+    Raises:
+        CheckpointError: there are some, but all are damaged.
+    """
+    for checkpoint in checkpoints(path):
+        try:
+            read_info(checkpoint)
+        except CheckpointError as error:
+            logger.warning("passed over: %s", error)
+        else:
+            return checkpoint
+    if checkpoints(path):
+        raise CheckpointError(f"{path}: no checkpoint to go on from is whole; overwrite=true starts over")
+    return None
+
+
+def _empty(path: Path) -> None:
+    """Remove an earlier run; a directory that holds none is somebody's own."""
+    if not (path / CONFIG).exists():
+        return
+    for each in path.iterdir():
+        if each.name != LOCK:
+            shutil.rmtree(each) if each.is_dir() else each.unlink()

@@ -1,0 +1,223 @@
+"""k updates, a stop, k updates more: the same as 2k updates at once, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from reversals import new_trainer, overrides, settings_of, write_reversals
+from safetensors.torch import load_file
+
+from seq2seq import build, runs
+from seq2seq.errors import CheckpointError, ConfigError
+from seq2seq.training.trainer import Trainer
+
+ATTENTIONS = [
+    ["attention=luong", "attention.score=dot"],
+    ["attention=luong", "attention.score=general"],
+    ["attention=luong", "attention.score=concat"],
+    ["attention=bahdanau", "attention.size=16"],
+]
+OPTIONS: dict[str, list[str]] = {
+    "ema": ["trainer.average=ema", "trainer.ema_decay=0.9"],
+    "sampling": ["tokenizer=unigram", "tokenizer.vocab_size=300", "tokenizer.sample=true"],
+    "plateau": ["schedule=plateau", "schedule.patience=0", "schedule.factor=0.5", "trainer.metric=loss"],
+    "linear": ["schedule=linear"],
+    "accumulate": ["trainer.accumulate=2"],
+    "last": ["trainer.average=last", "trainer.keep_last=2"],
+    "steps": ["trainer.validate_unit=steps", "trainer.validate_every=3", "trainer.max_steps=14"],
+    "plain": ["machine.fused=false"],
+    "layers": ["model.encoder_layers=2", "model.decoder_layers=2"],
+    "bf16": ["machine.precision=bf16"],
+}
+TOGETHER = OPTIONS["ema"] + OPTIONS["sampling"] + OPTIONS["plateau"]
+SMALL = [
+    "model.embedding_size=8",
+    "model.encoder_size=8",
+    "model.decoder_size=16",
+    "model.readout_size=8",
+    "model.dropout.embedding=0.2",
+    "model.dropout.recurrent=0.1",
+    "model.dropout.readout=0.2",
+    "trainer.max_epochs=2",
+    "trainer.batch_tokens=110",
+    "trainer.log_every=3",
+    "trainer.num_samples=1",
+    "schedule.warmup_steps=5",
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_reversals(tmp_path_factory.mktemp("resume"), {"train": 60, "valid": 6, "test": 6})
+
+
+def stop_at(trainer: Trainer, step: int, number: signal.Signals = signal.SIGTERM) -> None:
+    """The signal arrives during update ``step``."""
+    update = trainer.update
+
+    def stopped(batches: list[Any]) -> None:
+        update(batches)
+        if trainer.state.step == step:
+            signal.raise_signal(number)
+
+    trainer.update = stopped  # type: ignore[method-assign]
+
+
+def go_on(*given: str) -> Trainer:
+    settings = settings_of(*given)
+    with runs.opened(settings) as path:
+        return build.training(settings, runs.whole_checkpoint(path))
+
+
+def weights(run: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """Of all checkpoints but previous/, which depends on how often the run was saved."""
+    paths = [path for path in run.glob("*/model.safetensors") if path.parent.name != "previous"]
+    return {path.parent.name: load_file(str(path)) for path in paths}
+
+
+def rows(run: Path) -> list[dict[str, Any]]:
+    """metrics.jsonl without what is time."""
+    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k not in ("time", "tokens_per_second")} for row in found]
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    ours, theirs = weights(one), weights(other)
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert ours[name].keys() == theirs[name].keys()
+        assert all(torch.equal(ours[name][key], theirs[name][key]) for key in ours[name]), name
+    assert rows(one) == rows(other)
+
+
+CASES = [(attention, "together") for attention in ATTENTIONS] + [(ATTENTIONS[1], option) for option in OPTIONS]
+
+
+@pytest.mark.parametrize(("attention", "option"), CASES)
+def test_a_stop_leaves_no_trace(data: Path, attention: list[str], option: str) -> None:
+    name = f"{option}_{attention[-1].rpartition('=')[2]}"
+    given = [*SMALL, *attention, *(TOGETHER if option == "together" else OPTIONS[option])]
+    whole = new_trainer(*overrides(data, *given, f"name={name}_whole"))
+    expected = whole.train()
+    parts = overrides(data, *given, f"name={name}_parts")
+    trainer = new_trainer(*parts)
+    for stop in sorted({2, expected["steps"] // 2, expected["steps"] - 1}):
+        stop_at(trainer, stop)
+        assert trainer.train()["signal"] == "SIGTERM"
+        trainer = go_on(*parts)
+        assert trainer.state.step == stop
+    ended = trainer.train()
+    assert {**ended, "seconds": 0} == {**expected, "seconds": 0}
+    assert_same_run(trainer.run.path, whole.run.path)
+
+
+def test_stopping_at_the_last_update_of_an_epoch(data: Path) -> None:
+    whole = new_trainer(*overrides(data, *SMALL, "name=epoch_whole"))
+    whole.train()
+    parts = overrides(data, *SMALL, "name=epoch_parts")
+    trainer = new_trainer(*parts)
+    stop_at(trainer, len(trainer.loader.epoch(0)))
+    trainer.train()
+    go_on(*parts).train()
+    assert_same_run(trainer.run.path, whole.run.path)
+
+
+def test_between_validations_it_saves_as_often_as_asked(data: Path) -> None:
+    trainer = new_trainer(*overrides(data, *SMALL, "trainer.save_every=2", "name=often"))
+    saved = []
+    save = trainer.run.save
+
+    def noted(name: str, *rest: Any) -> Path:
+        saved.append((name, trainer.state.step))
+        return save(name, *rest)
+
+    trainer.run.save = noted  # type: ignore[method-assign]
+    steps = trainer.train()["steps"]
+    assert {step for name, step in saved if name == "last"} >= set(range(2, steps, 2))
+
+
+def test_more_updates_are_taken_and_other_settings_refused(data: Path) -> None:
+    given = overrides(data, *SMALL, "name=more")
+    new_trainer(*given).train()
+    assert runs.finished_result(settings_of(*given)) is not None
+    with pytest.raises(ConfigError, match=r"holds a run with other settings \(seed 1 → 2\): choose another name="):
+        runs.finished_result(settings_of(*given, "seed=2"))
+    longer = [*given, "trainer.max_epochs=3", "trainer.log_every=3"]
+    assert runs.finished_result(settings_of(*longer)) is None
+    with pytest.raises(ConfigError, match=r"could go on, and resume=never"):
+        runs.finished_result(settings_of(*longer, "resume=never"))
+    trainer = go_on(*longer)
+    assert trainer.train()["epochs"] == 3
+    whole = new_trainer(*overrides(data, *SMALL, "name=more_whole", "trainer.max_epochs=3"))
+    whole.train()
+    assert all(torch.equal(a, b) for a, b in zip(*last_weights(trainer, whole), strict=True))
+
+
+def last_weights(*trainers: Trainer) -> list[list[torch.Tensor]]:
+    return [[*weights(trainer.run.path)["last"].values()] for trainer in trainers]
+
+
+def test_a_linear_schedule_keeps_its_length(data: Path) -> None:
+    given = overrides(data, *SMALL, "schedule=linear", "name=linear_length")
+    new_trainer(*given).train()
+    with pytest.raises(ConfigError, match=r"trainer\.max_epochs 2 → 3"):
+        runs.finished_result(settings_of(*given, "trainer.max_epochs=3"))
+
+
+def test_resume_must_needs_a_run(data: Path) -> None:
+    with pytest.raises(ConfigError, match=r"resume=must: .*nothing holds no run to go on with"):
+        runs.finished_result(settings_of(*overrides(data, "name=nothing", "resume=must")))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "training.pt", "checkpoint.json", "config.yaml"])
+def test_a_damaged_checkpoint_is_passed_over(data: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    given = overrides(data, *SMALL, "trainer.save_every=2", f"name=damaged_{name.partition('.')[0]}")
+    trainer = new_trainer(*given)
+    stop_at(trainer, 5)
+    trainer.train()
+    whole = new_trainer(*overrides(data, *SMALL, f"name=whole_{name.partition('.')[0]}"))
+    whole.train()
+    path = trainer.run.path / "last" / name
+    path.write_bytes(path.read_bytes()[:-10])
+    trainer = go_on(*given)
+    assert trainer.state.step == 4
+    assert f"passed over: {path}" in caplog.text
+    trainer.train()
+    assert_same_run(trainer.run.path, whole.run.path)
+
+
+def test_no_whole_checkpoint_is_an_error(data: Path) -> None:
+    given = overrides(data, *SMALL, "name=hopeless")
+    trainer = new_trainer(*given)
+    stop_at(trainer, 2)
+    trainer.train()
+    (trainer.run.path / "last" / "training.pt").unlink()
+    with pytest.raises(CheckpointError, match=r"no checkpoint to go on from is whole; overwrite=true starts over"):
+        go_on(*given)
+
+
+def test_a_run_without_a_checkpoint_begins_again(data: Path) -> None:
+    given = overrides(data, *SMALL, "name=early")
+    trainer = new_trainer(*given)
+    trainer.tracker.close()
+    assert (trainer.run.path / "config.yaml").exists()
+    with runs.opened(settings_of(*given)) as path:
+        assert [each.name for each in path.iterdir()] == [".lock"]
+        assert runs.whole_checkpoint(path) is None
+
+
+def test_training_leaves_other_generators_alone(data: Path) -> None:
+    """So they need not be saved."""
+    trainer = new_trainer(*overrides(data, *SMALL, "name=generators"))
+    np.random.seed(1)
+    before = random.getstate(), np.random.get_state(legacy=False)["state"]["key"].tolist()  # type: ignore[index,call-overload]
+    trainer.train()
+    after = random.getstate(), np.random.get_state(legacy=False)["state"]["key"].tolist()  # type: ignore[index,call-overload]
+    assert after == before
