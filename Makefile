@@ -4,10 +4,10 @@ VENV ?= .venv
 RUN = $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lint types phrasebook clean
+.PHONY: help train test test-faults lint types phrasebook clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 train: $(VENV)/.installed ## train on the corpus in data/ and evaluate (about two minutes on two cores)
 	$(RUN) scripts/train.py experiment=phrasebook
@@ -15,6 +15,9 @@ train: $(VENV)/.installed ## train on the corpus in data/ and evaluate (about tw
 
 test: $(VENV)/.installed-dev ## run the tests
 	$(RUN) -m pytest -q
+
+test-faults: $(VENV)/.installed-dev ## kill, starve and feed nonsense for half an hour
+	$(RUN) -m pytest -q -s -m faults --timeout 3600
 
 lint: $(VENV)/.installed-dev ## style, and which room may import which
 	$(RUN) -m ruff check .

@@ -67,6 +67,7 @@ from seq2seq.translator import Translator, forbidden_tokens
 
 logger = logging.getLogger(__name__)
 
+SPLITS = ("train", "valid", "test")
 PHRASEBOOK = Path(__file__).parents[1] / "data" / "phrasebook"
 
 
@@ -93,6 +94,34 @@ def device(machine: MachineConfig, keep_memory: bool = True) -> torch.device:
 # --- data ------------------------------------------------------------------------------------------------
 
 
+def split_paths(data: DataConfig, split: str) -> tuple[Path, ...]:
+    """The files of a split: source and target, or one with both.
+
+    Raises:
+        DataError: a file is missing and can't be downloaded.
+        ConfigError: the data has no such split.
+    """
+    if isinstance(data, Multi30kConfig):
+        root = Path(data.root) if data.root else None
+        return multi30k.locate(split, data.src, data.tgt, root=root, cache=Path(data.download_dir))
+    if split not in SPLITS:
+        raise ConfigError(f"split={split}: data={data.name} has train, valid and test")
+    if isinstance(data, PhrasebookConfig):
+        return PHRASEBOOK / f"{split}.{data.src}", PHRASEBOOK / f"{split}.{data.tgt}"
+    assert isinstance(data, FilesConfig)
+    files = {"train": data.train, "valid": data.valid, "test": data.test}[split]
+    if files.tsv and not (files.src or files.tgt):
+        return (Path(files.tsv),)
+    if files.src and files.tgt and not files.tsv:
+        return Path(files.src), Path(files.tgt)
+    raise ConfigError(f"data.{split}: give data.{split}.src and data.{split}.tgt, or data.{split}.tsv alone")
+
+
+def has_split(data: DataConfig, split: str) -> bool:
+    """Whether there is one: of one's own files, the test split may be left out."""
+    return split != "test" or not isinstance(data, FilesConfig) or data.test != SplitFiles()
+
+
 def read_split(data: DataConfig, split: str) -> ParallelText:
     """The sentence pairs of a split as they are in its files.
 
@@ -100,22 +129,8 @@ def read_split(data: DataConfig, split: str) -> ParallelText:
         DataError: a file is missing or malformed.
         ConfigError: the data has no such split.
     """
-    if isinstance(data, Multi30kConfig):
-        root = Path(data.root) if data.root else None
-        return corpus.read_parallel(
-            *multi30k.locate(split, data.src, data.tgt, root=root, cache=Path(data.download_dir))
-        )
-    if split not in ("train", "valid", "test"):
-        raise ConfigError(f"split={split}: data={data.name} has train, valid and test")
-    if isinstance(data, PhrasebookConfig):
-        return corpus.read_parallel(PHRASEBOOK / f"{split}.{data.src}", PHRASEBOOK / f"{split}.{data.tgt}")
-    assert isinstance(data, FilesConfig)
-    files = {"train": data.train, "valid": data.valid, "test": data.test}[split]
-    if files.tsv and not (files.src or files.tgt):
-        return corpus.read_tsv(Path(files.tsv))
-    if files.src and files.tgt and not files.tsv:
-        return corpus.read_parallel(Path(files.src), Path(files.tgt))
-    raise ConfigError(f"data.{split}: give data.{split}.src and data.{split}.tgt, or data.{split}.tsv alone")
+    paths = split_paths(data, split)
+    return corpus.read_tsv(*paths) if len(paths) == 1 else corpus.read_parallel(*paths)
 
 
 def tokenizers(config: TrainConfig, train: ParallelText) -> tuple[TokenizerPair, TokenizedPairs]:
@@ -313,7 +328,7 @@ def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
         raise DataError("train: a single sentence pair; a corpus has a sentence a line, each ended by a newline")
     valid_text, valid_report = corpus.clean("valid", read_split(config.data, "valid"), train_text)
     reports = [train_report, valid_report]
-    if not isinstance(config.data, FilesConfig) or config.data.test != SplitFiles():
+    if has_split(config.data, "test"):
         reports.append(corpus.clean("test", read_split(config.data, "test"), train_text)[1])
     pair, tokens = tokenizers(config, train_text)
     batches = loader(config, train_text, pair, tokens, train_report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -31,6 +32,12 @@ from seq2seq.errors import UserError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 Settings = TypeVar("Settings")
+OF_THE_MACHINE = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE", "EIO")
+    if hasattr(errno, name)
+}
+"""Disks that are full, read-only or broken, and files that can't be opened: nothing that a traceback explains."""
 
 
 def run(task: Callable[[Settings], Any], schema: type[Settings]) -> None:
@@ -62,6 +69,10 @@ def user_errors(script: str) -> Iterator[None]:
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to flush into it
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in OF_THE_MACHINE:
+            raise
+        fail(f"{error.filename or 'the output'}: {error.strerror}")
     except KeyboardInterrupt:
         sys.exit(130)
 

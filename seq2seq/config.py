@@ -347,6 +347,13 @@ class BenchmarkConfig(TrainConfig):
 
 
 @dataclass
+class CheckConfig(TrainConfig):
+    """``scripts/check_data.py``: the settings of a training run, whose data is examined."""
+
+    fix: str | None = None  # a directory for the corpus without what can be mended
+
+
+@dataclass
 class EvaluateConfig:
     """``scripts/evaluate.py``: a split of the run's data, or one's own ``src_file`` and ``ref_file``."""
 
@@ -397,6 +404,7 @@ SCRIPTS: dict[str, type] = {
     "evaluate": EvaluateConfig,
     "translate": TranslateConfig,
     "benchmark": BenchmarkConfig,
+    "check_data": CheckConfig,
 }
 
 

@@ -32,13 +32,11 @@ class ParallelText(NamedTuple):
         return ParallelText(*(list(compress(part, flags)) for part in self))  # type: ignore[arg-type]
 
 
-def read_lines(path: Path) -> list[str]:
-    r"""The lines of a UTF-8 file, plain or ``.gz``, split on "\n" alone.
-
-    A byte order mark at the start and a "\r" before a line's end are taken off; nothing else is.
+def raw_lines(path: Path) -> list[bytes]:
+    r"""The lines of a file, plain or ``.gz``, split on "\n" alone.
 
     Raises:
-        DataError: the file is missing, unreadable, empty or not UTF-8 (with ``path:line``).
+        DataError: the file is missing, unreadable or empty.
     """
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
@@ -48,7 +46,19 @@ def read_lines(path: Path) -> list[str]:
         raise DataError(f"{path}: can't be read ({error})") from error
     if not data:
         raise DataError(f"{path}: the file is empty; it needs at least one sentence")
-    lines = data.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\n").split(b"\n")
+    return data.removesuffix(b"\n").split(b"\n")
+
+
+def read_lines(path: Path) -> list[str]:
+    r"""The lines of a UTF-8 file, plain or ``.gz``, split on "\n" alone.
+
+    A byte order mark at the start and a "\r" before a line's end are taken off; nothing else is.
+
+    Raises:
+        DataError: as ``raw_lines``; or a line is not UTF-8 (with ``path:line``).
+    """
+    lines = raw_lines(path)
+    lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
     return [_decode(line, path, number) for number, line in enumerate(lines, 1)]
 
 

@@ -71,17 +71,28 @@ class RunDirectory:
         metrics: Mapping[str, float],
         training: Mapping[str, Any] | None = None,
     ) -> Path:
-        """Write the checkpoint ``name``, whole or not at all; ``training`` is what going on would need."""
+        """Write the checkpoint ``name``, whole or not at all; ``training`` is what going on would need.
+
+        Raises:
+            CheckpointError: it can't be written; what was saved before is as it was.
+        """
         info = CheckpointInfo(step, epoch, dict(metrics), self._tokenizers.fingerprint())
         keep = self.path / PREVIOUS if name == LAST else None
-        with atomic_directory(self.path / name, keep) as temporary:
-            save_model(model, str(temporary / WEIGHTS))
-            if training is not None:
-                torch.save(training, temporary / TRAINING)
-            self._write_static(temporary)
-            files = {name: _identity(temporary / name) for name in _file_names(temporary)}
-            fields = {"format": FORMAT, **info._asdict(), "files": files}
-            write_text(temporary / INFO, json.dumps(fields, indent=2) + "\n")
+        try:
+            with atomic_directory(self.path / name, keep) as temporary:
+                save_model(model, str(temporary / WEIGHTS))
+                if training is not None:
+                    torch.save(training, temporary / TRAINING)
+                self._write_static(temporary)
+                files = {each: _identity(temporary / each) for each in _file_names(temporary)}
+                fields = {"format": FORMAT, **info._asdict(), "files": files}
+                write_text(temporary / INFO, json.dumps(fields, indent=2) + "\n")
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors raise their own
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:120]
+            raise CheckpointError(
+                f"{self.path / name}: can't be saved ({reason}); what was saved before is whole, and once "
+                "there is space the same command goes on from it"
+            ) from error
         return self.path / name
 
     def keep_newest_steps(self, count: int) -> list[Path]:

@@ -177,7 +177,7 @@ def test_a_save_that_fails_half_way_leaves_the_old_checkpoint(
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch if step == "torch.save" else checkpoint, step.removeprefix("torch."), fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(CheckpointError, match=r"last: can't be saved \(No space left on device\); what was saved"):
         run.save("last", new_model(2), 8, 3, {}, training_state(new_model(2)))
     assert contents(run.path) == before
     assert sorted(run.path.iterdir()) == names

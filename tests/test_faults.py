@@ -1,0 +1,198 @@
+"""Faults on the real scripts: signals, kill -9 at any moment, a second process, disks that are full or read-only.
+
+The short form runs with the other tests; ``make test-faults`` runs the long one and prints what
+docs/reliability.md tabulates.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from reversals import overrides, write_reversals
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from seq2seq.lock import locked
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+RUN = [
+    "attention=bahdanau",
+    "tokenizer=unigram",
+    "tokenizer.vocab_size=300",
+    "tokenizer.sample=true",
+    "model.dropout.readout=0.2",
+    "trainer.average=ema",
+    "trainer.max_epochs=4",
+    "trainer.batch_tokens=200",
+    "trainer.save_every=2",
+    "trainer.log_every=1",
+    "trainer.num_samples=1",
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_reversals(tmp_path_factory.mktemp("faults"), {"train": 400, "valid": 20, "test": 5})
+
+
+Train = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def train(data: Path) -> Train:
+    def started(name: str, *more: str, limit: tuple[int, int] | None = None) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(SCRIPTS / "train.py"), *overrides(data, *RUN, f"name={name}", *more)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            preexec_fn=(lambda: resource.setrlimit(limit[0], (limit[1], limit[1]))) if limit else None,
+        )
+
+    return started
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data: Path) -> Path:
+    command = [sys.executable, str(SCRIPTS / "train.py"), *overrides(data, *RUN, "name=uninterrupted")]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return data / "runs" / "uninterrupted"
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 60) -> None:
+    """Until it holds or the process has ended."""
+    end = time.monotonic() + seconds
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.005)
+
+
+def assert_same(run: Path, other: Path) -> None:
+    """Weights, the curves' points and nothing twice."""
+    for name in ("best", "last"):
+        ours, theirs = (load_file(str(each / name / "model.safetensors")) for each in (run, other))
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    points = [
+        [(row["kind"], row["step"], row.get("loss")) for row in map(json.loads, (each / "metrics.jsonl").open())]
+        for each in (run, other)
+    ]
+    assert points[0] == points[1]
+    events = EventAccumulator(str(run)).Reload()
+    steps = [event.step for event in events.Scalars("train/loss")]
+    assert steps == [step for kind, step, _ in points[0] if kind == "train"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_and_the_same_command_goes_on(
+    train: Train, data: Path, uninterrupted: Path, number: signal.Signals
+) -> None:
+    name = number.name
+    run = data / "runs" / name
+    process = train(name)
+    wait_for((run / "last" / "checkpoint.json").exists, process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (75, "")
+    assert f"stopped: {name} after update" in out
+    assert "the same command goes on" in out
+    process = train(name)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, "")
+    assert "going on from" in out
+    assert_same(run, uninterrupted)
+    assert "nothing to do" in train(name).communicate(timeout=60)[0]
+
+
+def last_step(run: Path) -> int:
+    """Of the checkpoint to go on from; 0 if there is none yet."""
+    for name in ("last", "previous"):
+        try:
+            return int(json.loads((run / name / "checkpoint.json").read_text(encoding="utf-8"))["step"])
+        except (FileNotFoundError, ValueError):  # just being replaced
+            continue
+    return 0
+
+
+def reported_step(run: Path) -> int:
+    """The last update that the run has written of."""
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
+    return max((json.loads(line)["step"] for line in lines), default=0)
+
+
+def kill_at_random(train: Train, run: Path, times: int, *more: str) -> list[int]:
+    """Kill starts of one run soon after each has saved once; gives how many reported updates each death cost."""
+    rng, lost = random.Random(times), []
+    for _ in range(times):
+        before = last_step(run)
+        process = train(run.name, *more)
+        wait_for(lambda: last_step(run) > before, process)  # noqa: B023
+        assert process.poll() is None, "the run was too short for so many kills"
+        time.sleep(rng.uniform(0, 0.2))
+        process.kill()
+        process.communicate()
+        lost.append(max(0, reported_step(run) - last_step(run)))
+    return lost
+
+
+def test_killed_at_any_moment(train: Train, data: Path, uninterrupted: Path) -> None:
+    run = data / "runs" / "killed"
+    kill_at_random(train, run, 3)
+    process = train(run.name)
+    assert process.communicate(timeout=120)[1] == ""
+    assert_same(run, uninterrupted)
+    assert not list(run.glob(".*.tmp"))
+
+
+@pytest.mark.faults
+def test_killed_fifty_times(train: Train, data: Path) -> None:
+    longer = "trainer.max_epochs=60"
+    whole, run = data / "runs" / "fifty_whole", data / "runs" / "fifty"
+    assert train(whole.name, longer).wait() == 0
+    lost = kill_at_random(train, run, 50, longer)
+    assert train(run.name, longer).wait() == 0
+    assert_same(run, whole)
+    print(f"\n50 kills survived; reported updates that were done again: {sum(lost)}, at most {max(lost)} a kill")
+
+
+def test_a_second_process_is_refused(train: Train, data: Path) -> None:
+    first = train("locked", "trainer.max_epochs=1000")
+    wait_for((data / "runs" / "locked" / "last").exists, first)
+    second = train("locked", "trainer.max_epochs=1000")
+    _, err = second.communicate(timeout=60)
+    assert second.returncode == 1
+    assert err.startswith(f"error: {data / 'runs' / 'locked'}: process {first.pid} is training there")
+    first.kill()
+    first.communicate()
+    with locked(data / "runs" / "locked" / ".lock"):  # it died with its owner
+        pass
+
+
+def test_no_space_for_a_checkpoint(train: Train, data: Path, uninterrupted: Path) -> None:
+    """A limit on the size of files stands for a full disk."""
+    run = data / "runs" / "full"
+    process = train("full")
+    wait_for((run / "last").exists, process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 75
+    before = last_step(run)
+    process = train("full", limit=(resource.RLIMIT_FSIZE, 100_000))
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err.splitlines() == [err.strip()]
+    assert err.startswith(f"error: {run / 'last'}: can't be saved (")
+    assert last_step(run) == before
+    assert train("full").wait() == 0
+    assert_same(run, uninterrupted)
