@@ -169,14 +169,15 @@ def loader(
     data, settings = config.data, config.tokenizer
     report.over_length = sum(plain.over_length(data.max_length))
     report.over_length_dropped = data.over_length == "drop"
-    fixed = plain.limited(data.max_length, data.over_length)
+    fixed = plain.numbered(text.line_numbers).limited(data.max_length, data.over_length)
     if not fixed:
         raise DataError(f"train: all {len(text):,} pairs are longer than data.max_length={data.max_length} tokens")
 
     def sampled(epoch: int) -> TokenizedPairs:
         assert isinstance(settings, SubwordConfig)
         sampling = Sampling(seed=1000 * config.seed + epoch + 1, alpha=settings.sampling_alpha)
-        return tokenize(text, pair, sampling).limited(data.max_length, data.over_length)
+        tokens = tokenize(text, pair, sampling).numbered(text.line_numbers)
+        return tokens.limited(data.max_length, data.over_length)
 
     samples = isinstance(settings, SubwordConfig) and settings.sample
     return BatchLoader(sampled if samples else lambda _: fixed, config.trainer.batch_tokens, config.seed)
@@ -400,6 +401,7 @@ def trainer(
         average_last=settings.average == "last",
         keep_last=settings.keep_last,
         log_every=settings.log_every,
+        max_skipped=settings.max_skipped,
         num_samples=settings.num_samples,
     )
     ema = Ema(net, settings.ema_decay) if settings.average == "ema" else None

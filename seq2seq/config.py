@@ -256,6 +256,7 @@ class TrainerConfig:
     ema_decay: float = number(0.999, 0.0, 0.99999)
     keep_last: int = number(0, 0)  # checkpoints of the last validations kept, and averaged by average=last
     log_every: int = number(20, 1)  # updates
+    max_skipped: int = number(10, 1)  # updates in a row without a finite gradient; then training stops
     num_samples: int = number(4, 0)  # validation sentences shown in TensorBoard
 
 

@@ -13,5 +13,9 @@ class DataError(UserError):
     """A data file is missing or malformed. The message names ``path`` or ``path:line``."""
 
 
+class TrainingError(UserError):
+    """Training can't go on. The message says where it stands and what to try."""
+
+
 class CheckpointError(UserError):
     """A run directory or checkpoint can't be used as asked."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import NamedTuple
 
 import torch
@@ -16,9 +17,14 @@ class TokenizedPairs(NamedTuple):
 
     src: list[list[int]]
     tgt: list[list[int]]
+    lines: Sequence[int] = ()  # of each pair in its file, where that is known
 
     def __len__(self) -> int:
         return len(self.src)
+
+    def numbered(self, lines: Sequence[int]) -> TokenizedPairs:
+        """The same, with the line of each pair in its file."""
+        return TokenizedPairs(self.src, self.tgt, lines)
 
     def over_length(self, max_length: int) -> list[bool]:
         """For each pair, whether a side has more than ``max_length`` tokens."""
@@ -27,9 +33,11 @@ class TokenizedPairs(NamedTuple):
     def limited(self, max_length: int, over_length: str) -> TokenizedPairs:
         """Pairs of at most ``max_length`` tokens a side: longer ones dropped or truncated (``over_length``)."""
         if over_length == "truncate":
-            return TokenizedPairs(*([ids[:max_length] for ids in side] for side in self))
-        drop = self.over_length(max_length)
-        return TokenizedPairs(*([ids for ids, out in zip(side, drop, strict=True) if not out] for side in self))
+            src, tgt = ([ids[:max_length] for ids in side] for side in (self.src, self.tgt))
+            return TokenizedPairs(src, tgt, self.lines)
+        keep = [not out for out in self.over_length(max_length)]
+        src, tgt = (list(compress(side, keep)) for side in (self.src, self.tgt))
+        return TokenizedPairs(src, tgt, tuple(compress(self.lines, keep)))
 
 
 class Batch(NamedTuple):

@@ -42,6 +42,19 @@ class Epoch:
     def __len__(self) -> int:
         return len(self._batches)
 
+    def lines(self, batch: int) -> list[int]:
+        """Where the pairs of a batch, counted from 0, are in their file."""
+        return sorted(self._pairs.lines[i] for i in self._batches[batch])
+
+    def largest(self) -> Batch:
+        """The batch with most padded tokens."""
+        sizes = [
+            len(batch)
+            * (max(len(self._pairs.src[i]) for i in batch) + max(len(self._pairs.tgt[i]) for i in batch))
+            for batch in self._batches
+        ]
+        return gather(self._pairs, self._batches[sizes.index(max(sizes))])
+
     def after(self, count: int) -> Epoch:
         """What is left after the first ``count`` batches."""
         return Epoch(self._pairs, self._batches[count:])

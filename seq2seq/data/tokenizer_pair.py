@@ -118,7 +118,8 @@ def load_tokens(path: Path) -> TokenizedPairs:
     """
     try:
         tensors = load_file(path)
-        return TokenizedPairs(*(_rows(tensors[f"{s}.ids"], tensors[f"{s}.lengths"]) for s in ("src", "tgt")))
+        src, tgt = (_rows(tensors[f"{side}.ids"], tensors[f"{side}.lengths"]) for side in ("src", "tgt"))
+        return TokenizedPairs(src, tgt)
     except (SafetensorError, KeyError, ValueError) as error:
         raise DataError(f"{path}: not what was cached ({error}); remove {path.parent}") from error
 

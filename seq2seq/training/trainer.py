@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -18,6 +19,7 @@ from torch.optim import Optimizer
 
 from seq2seq.data.batch import Batch, to_device
 from seq2seq.data.loader import BatchLoader
+from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.machine import FP32, Precision
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
 from seq2seq.training.checkpoint import RunDirectory, read_weights
@@ -50,6 +52,7 @@ class TrainerOptions:
     average_last: bool
     keep_last: int
     log_every: int
+    max_skipped: int
     num_samples: int
 
 
@@ -92,6 +95,7 @@ class Trainer:
         self.precision, self.scaler = precision, precision.scaler(parameter_device(model))
         self.state = TrainState()
         self.meter = Meter(self.device)
+        self.skipped_in_row = torch.zeros((), device=self.device)
         self._started = time.monotonic()
 
     def train(self) -> dict[str, Any]:
@@ -100,13 +104,15 @@ class Trainer:
         Gives the result: why it ended, the best metrics, updates, seconds; "signal" is there if it can go on.
         """
         self._started = time.monotonic()
-        with StopRequest() as stop, Progress(self.options.total_steps, self.state.step) as progress:
+        progress = Progress(self.options.total_steps, self.state.step)
+        with closing(self.tracker), StopRequest() as stop, progress:
+            if self.state.step == 0:
+                self._try_largest()
             reason = self._stop_reason() or self._loop(progress, stop)
             if reason is None:
                 self._save_last()
             else:
                 self._finish()
-        self.tracker.close()
         result = {
             "stopped": reason or f"asked to by {stop.signal}",
             "best": self.state.best,
@@ -158,6 +164,9 @@ class Trainer:
         self.scaler.unscale_(self.optimizer)
         clip = math.inf if self.options.clip_norm is None else self.options.clip_norm
         norm = clip_grad_norm_(self.model.parameters(), clip)
+        skipped = (~norm.isfinite()).float()
+        self.skipped_in_row = (self.skipped_in_row + skipped) * skipped
+        self.optimizer.found_inf = skipped  # type: ignore[attr-defined]  # torch takes no step where it is 1
         self.state.step += 1
         self.state.batch += len(batches)
         set_lr(self.optimizer, self.options.lr * self.schedule.factor(self.state.step))
@@ -166,7 +175,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         if self.ema:
             self.ema.update(self.model, self.state.step)
-        self.meter.add_update(norm, time.monotonic() - started)
+        self.meter.add_update(norm, skipped, time.monotonic() - started)
 
     def _loss(self, batch: Batch) -> Tensor:
         places, targets = (to_device(part, self.device) for part in batch.targets)  # found on the host: no waiting
@@ -178,10 +187,44 @@ class Trainer:
         return loss.smoothed
 
     def _report(self) -> dict[str, float]:
+        if self.skipped_in_row >= self.options.max_skipped:
+            raise self._diverged()
         values = {**self.meter.values(), "lr": self.optimizer.param_groups[0]["lr"]}
         self.tracker.scalars("train", values, self.state.step)
         self.meter = Meter(self.device)
         return values
+
+    def _diverged(self) -> TrainingError:
+        """What is known when no gradient is finite any more."""
+        lines = self.loader.epoch(self.state.epoch).lines(self.state.batch - 1)
+        norms = {name: float(weight.detach().norm()) for name, weight in self.model.named_parameters()}
+        largest = max(norms, key=lambda name: norms[name] if math.isfinite(norms[name]) else math.inf)
+        shown = ", ".join(map(str, lines[:8])) + (" …" if len(lines) > 8 else "")
+        saved = f"{self.run.path / 'last'} is as it was" if self.state.validated_step else "nothing was saved yet"
+        return TrainingError(
+            f"no finite gradient in {int(self.skipped_in_row)} updates in a row, up to {self.state.step:,}; lines "
+            f"of the last batch: {shown}; largest norm {norms[largest]:.3g} ({largest}); {saved}; lower "
+            f"optimizer.lr={self.options.lr:g} and start again with overwrite=true"
+        )
+
+    def _try_largest(self) -> None:
+        """Compute the largest batch once, so that memory is short now or never."""
+        batch = self.loader.epoch(self.state.epoch).largest()
+        self.model.train()
+        devices = [self.device] if self.device.type == "cuda" else []
+        try:
+            with torch.random.fork_rng(devices=devices):
+                self._loss(batch).backward()
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not re.search("out of memory|not enough memory|can't allocate", str(error)):
+                raise
+            sentences, src, tgt = *batch.src.shape, batch.tgt_in.size(1)
+            raise ConfigError(
+                f"trainer.batch_tokens: memory is too small for the largest batch ({sentences} sentences, "
+                f"{src} × {tgt} tokens): lower trainer.batch_tokens, and raise trainer.accumulate as much"
+            ) from error
+        self.optimizer.zero_grad(set_to_none=True)
+        self.meter = Meter(self.device)
 
     def _due(self, unit: str, count: int) -> bool:
         return self.options.validate_unit == unit and count % self.options.validate_every == 0
@@ -298,7 +341,7 @@ class Meter:
     """Training values since the last report; sums stay on the device until they are asked for."""
 
     def __init__(self, device: torch.device) -> None:
-        self.loss = self.nll = self.norm = torch.zeros((), device=device)
+        self.loss = self.nll = self.norm = self.skipped = torch.zeros((), device=device)
         self.tokens = self.real = self.padded = self.updates = 0
         self.seconds = 0.0
 
@@ -311,15 +354,17 @@ class Meter:
         self.real += tgt + int(batch.src_mask.sum())
         self.padded += batch.src.numel() + batch.tgt_out.numel()
 
-    def add_update(self, norm: Tensor, seconds: float) -> None:
-        """Count an optimizer update."""
+    def add_update(self, norm: Tensor, skipped: Tensor, seconds: float) -> None:
+        """Count an optimizer update; ``skipped`` is 1 if it was not taken."""
         self.norm = self.norm + norm.detach()
+        self.skipped = self.skipped + skipped
         self.updates += 1
         self.seconds += seconds
 
     def to(self, device: torch.device) -> None:
         """Keep the sums on ``device``."""
-        self.loss, self.nll, self.norm = (each.to(device) for each in (self.loss, self.nll, self.norm))
+        sums = self.loss, self.nll, self.norm, self.skipped
+        self.loss, self.nll, self.norm, self.skipped = (each.to(device) for each in sums)
 
     def values(self) -> dict[str, float]:
         """Means a target token (loss, ppl) and an update (grad_norm); speed in real target tokens."""
@@ -327,6 +372,7 @@ class Meter:
             "loss": float(self.loss) / self.tokens,
             "ppl": perplexity(float(self.nll) / self.tokens),
             "grad_norm": float(self.norm) / self.updates,
+            "skipped": float(self.skipped),
             "tokens_per_second": self.tokens / self.seconds,
             "pad_ratio": 1 - self.real / self.padded,
         }

@@ -80,7 +80,7 @@ def test_the_second_time_comes_from_the_cache(tmp_path: Path, train: CountingTra
     assert len(train.calls) == calls == (1 if joint else 2)
     assert second.joint == joint
     assert second.fingerprint() == first.fingerprint()
-    assert again == tokens == (first.src.encode(SRC), first.tgt.encode(TGT))
+    assert again == tokens == (first.src.encode(SRC), first.tgt.encode(TGT), ())
 
 
 def test_a_damaged_cache_is_said_so(tmp_path: Path, train: CountingTrain) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from reversals import new_trainer, overrides, reported, settings_of, write_rever
 
 from seq2seq import build
 from seq2seq.data import corpus
-from seq2seq.errors import ConfigError, DataError
+from seq2seq.data.batch import Batch
+from seq2seq.errors import ConfigError, DataError, TrainingError
 from seq2seq.training.checkpoint import read_weights
 from seq2seq.training.trainer import Trainer
 
@@ -148,3 +150,80 @@ def test_sampled_epochs_differ_and_repeat(data: Path) -> None:
 
     assert lengths(0) == lengths(0)
     assert lengths(0) != lengths(1)
+
+
+def test_an_update_that_is_not_finite_is_skipped_and_counted(data: Path) -> None:
+    trainer = new_trainer(*overrides(data, *SMALL, "trainer.log_every=4"))
+    loss = trainer._loss
+    batches = iter(trainer.loader.epoch(0))
+    before = []
+
+    def spoiled(batch: Batch) -> torch.Tensor:
+        return loss(batch) * (torch.inf if trainer.state.step in (1, 2) else 1)
+
+    trainer._loss = spoiled  # type: ignore[method-assign]
+    for _ in range(4):
+        before.append(weights(trainer))
+        trainer.update([next(batches)])
+    before.append(weights(trainer))
+    changed = [any(not torch.equal(a[key], b[key]) for key in a) for a, b in itertools.pairwise(before)]
+    assert changed == [True, False, False, True]
+    assert all(value["step"] == 2 for value in trainer.optimizer.state.values())  # bias correction too
+    assert trainer._report()["skipped"] == 2
+    trainer.tracker.close()
+
+
+def test_training_stops_when_nothing_is_finite_any_more(data: Path) -> None:
+    diverging = ["optimizer.lr=1e38", "schedule=constant", "schedule.warmup_steps=0", "trainer.max_epochs=50"]
+    trainer = new_trainer(*overrides(data, *SMALL, *diverging, "trainer.max_skipped=3", "trainer.log_every=1"))
+    with pytest.raises(TrainingError) as raised:
+        trainer.train()
+    said = str(raised.value)
+    assert said.startswith("no finite gradient in 3 updates in a row, up to 4; lines of the last batch: ")
+    lines = said.partition("batch: ")[2].partition(";")[0].removesuffix(" …").split(", ")
+    assert set(map(int, lines)) <= set(range(1, 61))
+    assert "largest norm" in said
+    assert "nothing was saved yet" in said
+    assert "lower optimizer.lr=1e+38" in said
+
+
+def test_the_largest_batch_comes_first(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = new_trainer(*overrides(data, *SMALL))
+    tried = []
+    loss = trainer._loss
+
+    def noted(batch: Batch) -> torch.Tensor:
+        tried.append(batch.src.numel() + batch.tgt_in.numel())
+        return loss(batch)
+
+    trainer._loss = noted  # type: ignore[method-assign]
+    trainer.train()
+    assert tried[0] == max(tried)
+    assert trainer.state.step == len(tried) - 1
+
+    def too_large(batch: Batch) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    trainer = new_trainer(*overrides(data, *SMALL, "name=large"))
+    trainer._loss = too_large  # type: ignore[method-assign]
+    with pytest.raises(ConfigError, match=r"trainer.batch_tokens: memory is too small for .* \(\d+ sent"):
+        trainer.train()
+
+
+def test_batches_know_their_lines(data: Path) -> None:
+    """Of the file, blank and over-long pairs counted."""
+    for side in ("src", "tgt"):
+        path = data / f"train.{side}"
+        path.write_text("\n" + path.read_text())
+    trainer = new_trainer(*overrides(data, *SMALL, "data.max_length=7"))
+    epoch = trainer.loader.epoch(0)
+    sides = [(data / f"train.{side}").read_text().split("\n") for side in ("src", "tgt")]
+    pair = trainer.validator.translator.tokenizers
+    seen = []
+    for number, batch in enumerate(epoch):
+        lines = epoch.lines(number)
+        texts = sorted(pair.src.decode(row.tolist()) for row in batch.src)
+        assert texts == sorted(sides[0][line - 1] for line in lines)
+        seen += lines
+    trainer.tracker.close()
+    assert len(seen) == len(set(seen)) == sum(0 < len(line.split()) <= 7 for line in sides[0])
