@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 
 from seq2seq import build, cli
 from seq2seq.config import TrainConfig, load_settings, register_schemas
-from seq2seq.runs import run_path
+from seq2seq.runs import opened
 from seq2seq.training.trainer import Trainer
 
 LETTERS = "abcdefghijkl"
@@ -65,8 +65,8 @@ def settings_of(*given: str) -> TrainConfig:
 def new_trainer(*given: str) -> Trainer:
     """All that train.py builds for these settings."""
     settings = settings_of(*given)
-    run_path(settings).mkdir(parents=True)
-    return build.training(settings)
+    with opened(settings):
+        return build.training(settings)
 
 
 def reported(trainer: Trainer, kind: str) -> list[dict[str, float]]:

@@ -48,12 +48,12 @@ class Epoch:
 
     def largest(self) -> Batch:
         """The batch with most padded tokens."""
-        sizes = [
-            len(batch)
-            * (max(len(self._pairs.src[i]) for i in batch) + max(len(self._pairs.tgt[i]) for i in batch))
-            for batch in self._batches
-        ]
-        return gather(self._pairs, self._batches[sizes.index(max(sizes))])
+        src, tgt = self._pairs.src, self._pairs.tgt
+
+        def size(batch: list[int]) -> int:
+            return len(batch) * (max(len(src[i]) for i in batch) + max(len(tgt[i]) for i in batch) + 2)
+
+        return gather(self._pairs, max(self._batches, key=size))
 
     def after(self, count: int) -> Epoch:
         """What is left after the first ``count`` batches."""
