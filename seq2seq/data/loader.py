@@ -50,7 +50,7 @@ class Epoch:
         """The batch with most padded tokens."""
         src, tgt = self._pairs.src, self._pairs.tgt
 
-        def size(batch: list[int]) -> int:
+        def size(batch: Sequence[int]) -> int:
             return len(batch) * (max(len(src[i]) for i in batch) + max(len(tgt[i]) for i in batch) + 2)
 
         return gather(self._pairs, max(self._batches, key=size))
