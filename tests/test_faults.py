@@ -196,3 +196,59 @@ def test_no_space_for_a_checkpoint(train: Train, data: Path, uninterrupted: Path
     assert last_step(run) == before
     assert train("full").wait() == 0
     assert_same(run, uninterrupted)
+
+
+ANYTHING = [
+    b"a b c",
+    b"",
+    b"   \t ",
+    b"\xff\xfe not UTF-8 \x80",
+    "😀 👩‍👩‍👧 🇩🇪".encode(),
+    "שלום עולם مرحبا".encode(),
+    b"nul \0 and bell \a",
+    "zero\u200bwidth \ufeff mark \u2028 separator".encode(),
+    "漢字".encode() * 50,
+    b"a " * 500_000,  # a megabyte
+    b"c b a\r",
+    b"last",
+]
+
+
+def translate(run: Path, text: bytes, *more: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, str(SCRIPTS / "translate.py"), f"run={run}", "decode.beam_size=1", *more]
+    return subprocess.run(command, input=text, capture_output=True, check=False, timeout=1200)
+
+
+def test_translate_takes_anything(uninterrupted: Path) -> None:
+    ended = translate(uninterrupted, b"\n".join(ANYTHING))
+    assert ended.returncode == 0, ended.stderr.decode()
+    lines = ended.stdout.decode("utf-8").split("\n")[:-1]
+    assert len(lines) == len(ANYTHING)
+    assert lines[1] == lines[2] == ""
+    assert b"Traceback" not in ended.stderr
+    assert b"1 of 12 lines were cut at 500 tokens" in ended.stderr
+    alone = translate(uninterrupted, b"last\n").stdout.decode().split("\n")
+    assert alone == [lines[-1], ""]
+
+
+def test_empty_lines_stay_empty_lines(uninterrupted: Path) -> None:
+    ended = translate(uninterrupted, b"\n" * 10_000)
+    assert (ended.returncode, ended.stdout) == (0, b"\n" * 10_000)
+
+
+def test_a_reader_that_goes_away(uninterrupted: Path) -> None:
+    command = f"{sys.executable} {SCRIPTS / 'translate.py'} run={uninterrupted} decode.beam_size=1 chunk_lines=10"
+    pipe = f"yes 'a b c' | head -n 3000 | {command} | head -n 5"
+    ended = subprocess.run(pipe, shell=True, capture_output=True, check=False, timeout=120)
+    assert ended.stdout.count(b"\n") == 5
+    assert b"Traceback" not in ended.stderr
+    assert b"rror" not in ended.stderr
+
+
+@pytest.mark.faults
+def test_a_hundred_thousand_lines_through_a_pipe(uninterrupted: Path) -> None:
+    ended = translate(uninterrupted, b"".join(b"a b c\n" if i % 3 else b"\n" for i in range(100_000)))
+    lines = ended.stdout.split(b"\n")[:-1]
+    assert len(lines) == 100_000
+    assert not any(lines[::3])
+    assert len(set(lines[1::3])) == 1
