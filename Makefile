@@ -17,7 +17,7 @@ test: $(VENV)/.installed-dev ## run the tests
 	$(RUN) -m pytest -q
 
 test-faults: $(VENV)/.installed-dev ## kill, starve and feed nonsense for half an hour
-	$(RUN) -m pytest -q -s -m faults --timeout 3600
+	$(RUN) -m pytest -q -s -m "faults or fuzz" --hypothesis-profile long --timeout 3600
 
 lint: $(VENV)/.installed-dev ## style, and which room may import which
 	$(RUN) -m ruff check .

@@ -6,11 +6,16 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from torch import nn
 
 from seq2seq.model import ATTENTIONS, BRIDGES, Attention, Decoder, Embedding, Encoder, Seq2Seq
 
 ModelFactory = Callable[..., Seq2Seq]
+
+settings.register_profile("short", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=4000, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("short")
 
 
 def make_attention(variant: str, decoder_size: int = 6, memory_size: int = 6) -> Attention:
