@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import random
 import resource
@@ -9,7 +10,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +74,7 @@ def work(connection: Connection, config: BenchmarkConfig, contender: Contender) 
     tokens = sum(int(batch.tgt_mask.sum()) for batch in batches)
     for batch in batches:
         update(batch)
+    connection.send("ready")
     while connection.recv() == "round":
         started, faults = time.perf_counter(), page_faults()
         for batch in batches:
@@ -115,19 +117,24 @@ class Worker:
         self._process = SPAWN.Process(target=work, args=(theirs, config, contender), daemon=True)
         self._process.start()
         theirs.close()  # so that its end is seen here
+        self._answer()  # it has warmed up, so that it does not while another is timed
 
     def round(self) -> Measured:
         """All batches once."""
-        try:
+        with contextlib.suppress(BrokenPipeError):  # the answer says more
             self._connection.send("round")
-            measured: Measured = self._connection.recv()
+        measured: Measured = self._answer()
+        return measured
+
+    def _answer(self) -> Any:
+        try:
+            return self._connection.recv()
         except (EOFError, ConnectionError):
             self._process.join()
             raise ConfigError(
                 f"benchmark.sentences={self._sentences}: the process of '{self.name}' ended with status "
                 f"{self._process.exitcode}; was the memory enough?"
             ) from None
-        return measured
 
     def close(self) -> None:
         """End the process."""
