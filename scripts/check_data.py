@@ -15,7 +15,7 @@ def main(settings: CheckConfig) -> None:
     found = checkup.check_up(settings)
     print(checkup.report(found))
     if settings.fix:
-        print("\n".join(checkup.fix(settings, Path(settings.fix))))
+        print("\n".join(checkup.fix(settings, found, Path(settings.fix))))
     if found.stops_training:
         sys.exit(1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,14 +54,20 @@ def mend(directory: Path) -> None:
 
     What it was about to replace is put back, what it had not finished is removed.
     """
-    for left in directory.glob(".*.old"):
-        path = directory / left.name.removeprefix(".").rsplit(".", 2)[0]
-        if path.exists():
-            shutil.rmtree(left)
-        else:
-            left.rename(path)
-    for left in directory.glob(".*.tmp"):
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    for left in directory.iterdir():
+        ours = re.fullmatch(r"\.(.+)\.\d+\.(old|tmp)", left.name)
+        if ours and ours[2] == "old" and not (directory / ours[1]).exists():
+            left.rename(directory / ours[1])
+        elif ours:
+            remove(left)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a whole directory."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -47,7 +47,7 @@ from seq2seq.machine import choose_precision, keep_freed_memory
 from seq2seq.model import ATTENTIONS, BRIDGES, Attention, Decoder, Embedding, Encoder, Seq2Seq
 from seq2seq.model.fused import FUSED_SCORES, FusedDecoder, FusedEncoder
 from seq2seq.model.seq2seq import parameter_device
-from seq2seq.runs import run_path
+from seq2seq.runs import begin, go_on, run_path
 from seq2seq.search import SearchOptions
 from seq2seq.training.checkpoint import (
     CONFIG,
@@ -60,7 +60,7 @@ from seq2seq.training.checkpoint import (
     read_training,
 )
 from seq2seq.training.optim import OPTIMIZERS, Constant, Ema, InverseSqrt, Linear, Plateau, Schedule
-from seq2seq.training.tracker import Tracker
+from seq2seq.training.tracker import Tracker, Written
 from seq2seq.training.trainer import Trainer, TrainerOptions
 from seq2seq.training.validator import Validator
 from seq2seq.translator import Translator, forbidden_tokens
@@ -349,6 +349,7 @@ def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
     searcher = translator(net, pair, decode, config.machine)
     validator = Validator(valid_text, pair, searcher, config.decode.batch_tokens, config.data.tgt)
     if checkpoint is None:
+        begin(run_path(config))  # not before everything else is there
         run = RunDirectory(run_path(config), to_yaml(config), pair)
         tracker = Tracker(run.path)
         hyperparameters = {**dict.fromkeys(training_keys()), **flat(config)}  # the same columns for every run
@@ -357,8 +358,10 @@ def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
     info, state = read_info(checkpoint), read_training(checkpoint)
     check_vocabulary(checkpoint, info, pair)
     load_weights(checkpoint, net)
+    go_on(run_path(config))
     run = RunDirectory(run_path(config), to_yaml(config), pair)
-    found = trainer(config, net, batches, validator, run, Tracker(run.path, after=info.step))
+    tracker = Tracker(run.path, Written(info.step, state["rows"]))
+    found = trainer(config, net, batches, validator, run, tracker)
     found.resume(state)
     logger.info("going on from %s, update %s", checkpoint, f"{info.step:,}")
     return found

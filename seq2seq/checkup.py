@@ -14,7 +14,7 @@ from seq2seq.data.corpus import ParallelText
 from seq2seq.data.doctor import Finding, Misalignment
 from seq2seq.data.tokenizer import UNK
 from seq2seq.data.tokenizer_pair import TokenizerPair
-from seq2seq.errors import DataError
+from seq2seq.errors import ConfigError, DataError
 
 
 class RawSplit(NamedTuple):
@@ -146,16 +146,32 @@ def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def fix(config: CheckConfig, directory: Path) -> list[str]:
-    """Write each split anew without what can be mended, its pairs aligned; says what was written."""
+def fix(config: CheckConfig, checkup: Checkup, directory: Path) -> list[str]:
+    """Write each split anew without what can be mended, its pairs aligned; says what was written.
+
+    Raises:
+        DataError: a split's sides do not belong together line by line.
+        ConfigError: a file of the corpus would be replaced.
+    """
+    written = {
+        name: [directory / f"{name}.{each}" for each in (config.data.src, config.data.tgt)]
+        for name in checkup.sizes
+    }
+    for name, (src, tgt) in checkup.sizes.items():
+        if src != tgt or checkup.misaligned[name]:
+            raise DataError(
+                f"{name}: its sides do not belong together line by line; mend that first, then fix={directory}"
+            )
+    for name, targets in written.items():
+        originals = {path.resolve() for each in checkup.sizes for path in build.split_paths(config.data, each)}
+        if originals & {target.resolve() for target in targets}:
+            raise ConfigError(f"fix={directory}: the {name} files are there; choose another directory")
+    directory.mkdir(parents=True, exist_ok=True)
     said = []
-    for name in build.SPLITS:
-        if not build.has_split(config.data, name):
-            continue
+    for name, targets in written.items():
         split = read(config, name)
         pairs, left_out = doctor.mended(split.src, split.tgt)
-        for side, language in enumerate((config.data.src, config.data.tgt)):
-            directory.mkdir(parents=True, exist_ok=True)
-            write_text(directory / f"{name}.{language}", "".join(f"{pair[side]}\n" for pair in pairs))
+        for side, target in enumerate(targets):
+            write_text(target, "".join(f"{pair[side]}\n" for pair in pairs))
         said.append(f"{directory}/{name}.*: {len(pairs):,} pairs, {left_out:,} left out")
     return said

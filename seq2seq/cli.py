@@ -67,7 +67,7 @@ def user_errors(script: str) -> Iterator[None]:
     except (HydraException, OmegaConfBaseException) as error:
         fail(explain(error, script))
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to flush into it
+        _forget_output()
         sys.exit(1)
     except OSError as error:
         if error.errno not in OF_THE_MACHINE:
@@ -75,6 +75,19 @@ def user_errors(script: str) -> Iterator[None]:
         fail(f"{error.filename or 'the output'}: {error.strerror}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def say(message: str) -> None:
+    """Print it, if anybody still reads our output."""
+    try:
+        print(message, flush=True)
+    except BrokenPipeError:
+        _forget_output()
+
+
+def _forget_output() -> None:
+    """Nothing more is to be flushed into a pipe that nobody reads."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(message: str) -> None:
@@ -130,6 +143,7 @@ def log_to(stream: TextIO, path: Path | None = None) -> None:
     if path is not None:
         handlers.append(logging.FileHandler(path, encoding="utf-8"))
         handlers[1].setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.raiseExceptions = False  # of a terminal that has gone; the log file still says it
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
 
 

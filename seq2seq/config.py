@@ -498,7 +498,7 @@ def _check_training(config: TrainConfig) -> None:
         raise ConfigError(
             "model.tie_embeddings=all needs one vocabulary: tokenizer.joint=true, or tie target only"
         )
-    if config.name is not None and not re.fullmatch(r"[\w.+-]*\w[\w.+-]*", config.name):
+    if config.name is not None and not re.fullmatch(r"(?=.{1,120}$)[\w+-][\w.+-]*", config.name):
         raise ConfigError(f"name={config.name}: a directory's name below runs_dir, of letters, digits and . _ + -")
     if data.src == data.tgt:
         raise ConfigError(f"data.src={data.src} and data.tgt={data.tgt}: source and target are the same language")

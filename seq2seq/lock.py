@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from seq2seq.errors import ConfigError
+
+logger = logging.getLogger(__name__)
 
 try:
     import fcntl
@@ -32,6 +35,10 @@ def locked(path: Path) -> Iterator[None]:
                 raise ConfigError(
                     f"{path.parent}: process {owner} is training there; stop it or choose another name="
                 ) from None
+            except OSError as error:  # a file system without locks
+                logger.warning(
+                    "%s: can't be locked (%s); start no second process there", path.parent, error.strerror
+                )
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from seq2seq.atomic import mend
+from seq2seq.atomic import mend, remove
 from seq2seq.config import LinearConfig, TrainConfig, flat, read_train_config
 from seq2seq.errors import CheckpointError, ConfigError
 from seq2seq.lock import locked
-from seq2seq.training.checkpoint import CONFIG, RESULT, RESUMABLE, read_info, read_result
+from seq2seq.training.checkpoint import BEST, CONFIG, RESULT, RESUMABLE, read_info, read_result
 
 logger = logging.getLogger(__name__)
 
-LOCK = ".lock"
+LOCK, LOG = ".lock", "train.log"
+KEPT = (LOCK, LOG)
 ELSEWHERE = ("overwrite", "resume", "runs_dir", "machine.", "data.root", "data.download_dir", "data.cache_dir")
 """Settings that may differ between two starts of the same run: they say where things are and how to compute."""
 LENGTH = ("trainer.max_steps", "trainer.max_epochs", "trainer.patience")
@@ -43,9 +43,10 @@ def finished_result(config: TrainConfig) -> dict[str, Any] | None:
         ConfigError: the directory holds another run, or one that ``resume`` does not allow to go on.
     """
     path = run_path(config)
-    if config.overwrite or not (path / CONFIG).exists():
-        if config.resume == "must":
-            raise ConfigError(f"resume=must: {path} holds no run to go on with; resume=auto would begin one")
+    begun = (path / CONFIG).exists() and not config.overwrite
+    if config.resume == "must" and not (begun and any((path / name).exists() for name in RESUMABLE)):
+        raise ConfigError(f"resume=must: {path} holds no run to go on with; resume=auto would begin one")
+    if not begun:
         return None
     saved, asked = flat(read_train_config(path / CONFIG)), flat(config)
     free = ELSEWHERE + REPORTING + (() if isinstance(config.schedule, LinearConfig) else LENGTH)
@@ -67,10 +68,10 @@ def _refuse_changes(path: Path, settings: dict[str, tuple[Any, Any]]) -> None:
 
 @contextmanager
 def opened(config: TrainConfig) -> Iterator[Path]:
-    """Hold the run's directory, made or cleared up, and emptied of a run that can't or shall not go on.
+    """Hold the run's directory, made or cleared up after a process that died there.
 
     Raises:
-        ConfigError: it can't be written, or another process is training there.
+        ConfigError: it can't be written, holds something else than a run, or another process is training there.
     """
     path = run_path(config)
     try:
@@ -81,41 +82,51 @@ def opened(config: TrainConfig) -> Iterator[Path]:
         raise ConfigError(
             f"{path}: can't be written ({error.strerror}); choose another runs_dir= or name="
         ) from None
+    _refuse_strangers(path)
     with locked(path / LOCK):
         mend(path)
-        if config.overwrite or not checkpoints(path):
-            _empty(path)
-        (path / RESULT).unlink(missing_ok=True)
         yield path
 
 
-def checkpoints(path: Path) -> list[Path]:
-    """Those that a run could go on from, newest first."""
-    return [path / name for name in RESUMABLE if (path / name).exists()]
+def _refuse_strangers(path: Path) -> None:
+    """Raise ``ConfigError`` if there are files but no run, so that none of them is ever replaced or removed."""
+    if (path / CONFIG).exists():
+        read_train_config(path / CONFIG)
+    elif strangers := [each.name for each in path.iterdir() if each.name not in KEPT and each.name[0] != "."]:
+        raise ConfigError(f"{path} holds no run, but {', '.join(sorted(strangers)[:3])}: choose another name=")
 
 
-def whole_checkpoint(path: Path) -> Path | None:
-    """The newest checkpoint to go on from that is whole; None if there is none yet.
+def checkpoint_to_go_on_from(config: TrainConfig) -> Path | None:
+    """The newest one that is whole; None if there is nothing to go on from. Damaged newer ones are removed.
 
     Raises:
-        CheckpointError: there are some, but all are damaged.
+        CheckpointError: there are some, but all are damaged; or best/ stands alone.
     """
-    for checkpoint in checkpoints(path):
+    path = run_path(config)
+    found = [path / name for name in RESUMABLE if (path / name).exists()]
+    if config.overwrite or not (found or (path / BEST).exists()):
+        return None
+    for i, checkpoint in enumerate(found):
         try:
             read_info(checkpoint)
         except CheckpointError as error:
             logger.warning("passed over: %s", error)
         else:
+            for damaged in found[:i]:  # else the next save would put it in the place of the one that is whole
+                remove(damaged)
             return checkpoint
-    if checkpoints(path):
-        raise CheckpointError(f"{path}: no checkpoint to go on from is whole; overwrite=true starts over")
-    return None
+    raise CheckpointError(f"{path}: no checkpoint to go on from is whole; {REMEDY}")
 
 
-def _empty(path: Path) -> None:
-    """Remove an earlier run; a directory that holds none is somebody's own."""
-    if not (path / CONFIG).exists():
-        return
+def go_on(path: Path) -> None:
+    """The run is not finished any more."""
+    (path / RESULT).unlink(missing_ok=True)
+
+
+def begin(path: Path) -> None:
+    """Remove an earlier run, if there is one, its settings last: without them it would not be known as a run."""
+    config = path / CONFIG
     for each in path.iterdir():
-        if each.name != LOCK:
-            shutil.rmtree(each) if each.is_dir() else each.unlink()
+        if each.name not in KEPT and each != config:
+            remove(each)
+    config.unlink(missing_ok=True)

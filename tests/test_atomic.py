@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq import atomic
-from seq2seq.atomic import atomic_directory, write_text
+from seq2seq.atomic import atomic_directory, mend, write_text
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -143,3 +143,31 @@ def test_failure_to_write_text_keeps_the_old_file(
         write_text(path, "new \ud800" if step == "encode" else "new")
     assert path.read_bytes() == b"old"
     assert_alone(path)
+
+
+def test_mending_puts_back_and_clears_up(tmp_path: Path) -> None:
+    for name in (".best.12.old", ".last.12.old", "last", ".step-3.12.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    (tmp_path / ".config.yaml.12.tmp").write_text("half")
+    for name in (".bashrc.old", ".mine.tmp", "notes.old"):
+        (tmp_path / name).write_text("not ours")
+    mend(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".bashrc.old",
+        ".mine.tmp",
+        "best",
+        "last",
+        "notes.old",
+    ]
+    assert (tmp_path / "best" / "file").read_text() == ".best.12.old"
+    assert (tmp_path / "last" / "file").read_text() == "last"
+
+
+def test_what_was_there_can_be_kept(best: Path) -> None:
+    keep = best.with_name("previous")
+    for content in (b"second", b"third"):
+        with atomic_directory(best, keep) as temporary:
+            (temporary / "new").write_bytes(content)
+    assert (contents(best), contents(keep)) == ({"new": b"third"}, {"new": b"second"})
+    assert sorted(best.parent.iterdir()) == [best, keep]

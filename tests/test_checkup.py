@@ -26,14 +26,14 @@ def check(data: Path, *more: str) -> tuple[int, str]:
     ended = subprocess.run(
         [sys.executable, str(SCRIPT), *given, *more], capture_output=True, text=True, check=False
     )
-    assert "rror" not in ended.stderr
-    return ended.returncode, ended.stdout
+    assert "Traceback" not in ended.stderr
+    return ended.returncode, ended.stdout + ended.stderr
 
 
 def test_a_sound_corpus(data: Path) -> None:
     status, said = check(data)
     assert status == 0
-    assert said.splitlines() == [
+    assert said.splitlines()[:4] == [
         "train: 300 source lines, 300 target lines",
         "valid: 20 source lines, 20 target lines",
         "test: 20 source lines, 20 target lines",
@@ -47,7 +47,7 @@ def test_a_spoiled_corpus_is_described_and_mended(data: Path, tmp_path: Path) ->
     (data / "train.src").write_bytes(b"\n".join(lines) + b"\n")
     with (data / "valid.tgt").open("a") as file:
         file.write("one line more\n")
-    status, said = check(data, f"fix={tmp_path / 'fixed'}")
+    status, said = check(data)
     assert status == 1  # training would stop
     found = [line.split() for line in said.splitlines()]
     source = str(data / "train.src")
@@ -55,12 +55,19 @@ def test_a_spoiled_corpus_is_described_and_mended(data: Path, tmp_path: Path) ->
     assert [source, "nothing", "but", "space", "1", "8", "drops", "the", "pair"] in found
     assert [source, "NUL", "1", "12", "kept", "as", "a", "character"] in found
     assert "valid: 20 source lines, 21 target lines" in said
-    assert f"{tmp_path / 'fixed'}/train.*: 298 pairs, 2 left out" in said
+    mended = f"fix={tmp_path / 'fixed'}"
+    assert "valid: its sides do not belong together line by line" in check(data, mended)[1]
+    with (data / "valid.src").open("a") as file:
+        file.write("and its source\n")
+    assert f"{tmp_path / 'fixed'}/train.*: 298 pairs, 2 left out" in check(data, mended)[1]
     fixed = [f"data.{split}.{side}={tmp_path / 'fixed' / split}.{side}"
              for split in ("train", "valid", "test") for side in ("src", "tgt")]  # fmt: skip
-    status, said = check(data, *fixed, "data.src=src", "data.tgt=tgt")
+    names = ["data.src=src", "data.tgt=tgt"]
+    assert check(data, mended, *names)[0] == 1
+    status, said = check(data, *fixed, *names)
     assert status == 0
     assert "298 source lines, 298 target lines" in said
+    assert "choose another directory" in check(data, *fixed, *names, mended)[1]
 
 
 def test_tokens_are_looked_at_too(data: Path) -> None:

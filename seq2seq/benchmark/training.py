@@ -91,6 +91,7 @@ def seconds_to_first_update(config: BenchmarkConfig) -> float:
     process = SPAWN.Process(target=first_update, args=(theirs, config), daemon=True)
     started = time.perf_counter()
     process.start()
+    theirs.close()
     ours.recv()
     seconds = time.perf_counter() - started
     process.join()
@@ -176,6 +177,8 @@ def fixed_batches(config: BenchmarkConfig) -> tuple[list[Batch], tuple[int, int]
     options = config.benchmark
     order = sorted(range(len(pairs)), key=lambda i: (len(pairs.tgt[i]), len(pairs.src[i])))
     groups = [order[i : i + options.sentences] for i in range(0, len(order), options.sentences)][:-1]
+    if not groups:
+        raise ConfigError(f"benchmark.sentences={options.sentences}: the corpus has only {len(pairs):,} pairs")
     random.Random(config.seed).shuffle(groups)
     return [gather(pairs, group) for group in groups[: options.batches]], (len(pair.src), len(pair.tgt))
 

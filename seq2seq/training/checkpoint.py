@@ -31,6 +31,7 @@ from seq2seq.errors import CheckpointError
 from seq2seq.model.seq2seq import Seq2Seq
 
 FORMAT = 1
+BEST = "best"
 RESUMABLE = LAST, PREVIOUS = "last", "previous"  # hold all that it takes to go on; newest first
 WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER, RESULT = (
     "model.safetensors",
@@ -144,7 +145,7 @@ def read_result(run: Path) -> dict[str, Any] | None:
     """How the run ended, or None if it did not."""
     try:
         result: dict[str, Any] = json.loads((run / RESULT).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # a damaged one says nothing; the run goes on and writes another
         return None
     return result
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 from types import FrameType, TracebackType
-
-logger = logging.getLogger(__name__)
 
 STOPPED_STATUS = 75
 """Exit status of a run that was asked to stop and can go on: EX_TEMPFAIL of sysexits.h, "try again later"."""
@@ -33,4 +30,3 @@ class StopRequest:
         if self.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.signal = signal.Signals(number).name
-        logger.info("%s: saving after this update; a second Ctrl-C stops at once", self.signal)

@@ -4,29 +4,42 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from seq2seq.atomic import write_text
 from seq2seq.training.heatmap import attention_heatmap
 from seq2seq.translator import Translation
+
+
+class Written(NamedTuple):
+    """How far the report of a run had come."""
+
+    step: int
+    rows: int  # bytes of metrics.jsonl
 
 
 class Tracker:
     """Writes to a run's directory; ``step`` is the number of optimizer updates."""
 
-    def __init__(self, directory: Path, after: int | None = None) -> None:
-        """``after``: the update that the run goes on from; what was written of later ones is forgotten."""
-        self._writer = SummaryWriter(str(directory), purge_step=None if after is None else after + 1)
+    def __init__(self, directory: Path, written: Written | None = None) -> None:
+        """``written``: what there was when the run was saved; whatever came after it is forgotten."""
+        self._writer = SummaryWriter(str(directory), purge_step=written.step + 1 if written else None)
         rows = directory / "metrics.jsonl"
-        if after is not None and rows.exists():
-            write_text(rows, "".join(_rows_until(rows, after)))
+        if written and rows.exists():
+            os.truncate(rows, written.rows)
         self._jsonl = rows.open("a", encoding="utf-8", newline="\n")
+
+    def flush(self) -> int:
+        """Make what was written visible to readers; gives the bytes of metrics.jsonl."""
+        self._writer.flush()
+        self._jsonl.flush()
+        return self._jsonl.tell()
 
     def config(self, config_yaml: str, settings: Mapping[str, Any], metric_tags: Sequence[str]) -> None:
         """The settings as text, and as hyperparameters beside ``metric_tags`` in the HPARAMS tab."""
@@ -60,24 +73,10 @@ class Tracker:
                 figure = attention_heatmap(best.weights, translation.src_pieces, best.pieces)
                 self._writer.add_figure(f"attention/{i}", figure, step, close=False)
 
-    def flush(self) -> None:
-        """Make what was written visible to readers."""
-        self._writer.flush()
-        self._jsonl.flush()
-
     def close(self) -> None:
         """Write the rest and close the files."""
         self._writer.close()
         self._jsonl.close()
-
-
-def _rows_until(path: Path, step: int) -> Iterator[str]:
-    """The lines of ``path`` up to ``step``; a line that a dying process did not finish is of a later one."""
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            if not line.endswith("\n") or json.loads(line)["step"] > step:
-                return
-            yield line
 
 
 def _hparam(value: Any) -> float | str:

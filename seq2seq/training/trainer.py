@@ -7,7 +7,7 @@ import math
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -22,7 +22,7 @@ from seq2seq.data.loader import BatchLoader
 from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.machine import FP32, Precision
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
-from seq2seq.training.checkpoint import RunDirectory, read_weights
+from seq2seq.training.checkpoint import RunDirectory, read_info, read_weights
 from seq2seq.training.loss import Loss, output_loss
 from seq2seq.training.optim import Ema, Schedule, goodness, mean_of, set_lr
 from seq2seq.training.progress import Progress
@@ -98,23 +98,24 @@ class Trainer:
         self.skipped_in_row = torch.zeros((), device=self.device)
         self._started = time.monotonic()
 
-    def train(self) -> dict[str, Any]:
-        """Run to the end, or until a signal asks to stop.
+    def train(self, stop: StopRequest | None = None) -> dict[str, Any]:
+        """Run to the end, or until a signal asks to stop: noted by ``stop``, or from now on.
 
         Gives the result: why it ended, the best metrics, updates, seconds; "signal" is there if it can go on.
         """
         self._started = time.monotonic()
         progress = Progress(self.options.total_steps, self.state.step)
-        with closing(self.tracker), StopRequest() as stop, progress:
+        with closing(self.tracker), nullcontext(stop) if stop else StopRequest() as asked, progress:
             if self.state.step == 0:
                 self._try_largest()
-            reason = self._stop_reason() or self._loop(progress, stop)
+                self._save_last()
+            reason = self._stop_reason() or self._loop(progress, asked)
             if reason is None:
                 self._save_last()
             else:
                 self._finish()
         result = {
-            "stopped": reason or f"asked to by {stop.signal}",
+            "stopped": reason or f"asked to by {asked.signal}",
             "best": self.state.best,
             "best_step": self.state.best_step,
             "steps": self.state.step,
@@ -122,7 +123,7 @@ class Trainer:
             "seconds": round(self._seconds(), 1),
         }
         if reason is None:
-            return {**result, "signal": stop.signal}
+            return {**result, "signal": asked.signal}
         self.run.finish(result)
         return result
 
@@ -136,6 +137,7 @@ class Trainer:
                     progress.show(self.state.step, self._report())
                 if self._due("steps", self.state.step):
                     self._validate()
+                    self._save_last()
                 if reason := self._stop_reason():
                     return reason
                 if stop.signal:
@@ -145,6 +147,7 @@ class Trainer:
             self.state.epoch, self.state.batch = self.state.epoch + 1, 0
             if self._due("epochs", self.state.epoch):
                 self._validate()
+                self._save_last()
             if reason := self._stop_reason():
                 return reason
             if stop.signal:
@@ -196,14 +199,14 @@ class Trainer:
 
     def _diverged(self) -> TrainingError:
         """What is known when no gradient is finite any more."""
-        lines = self.loader.epoch(self.state.epoch).lines(self.state.batch - 1)
+        in_epoch = self.state.batch > 0  # else an epoch has just ended, with the last of its batches
+        lines = self.loader.epoch(self.state.epoch - (not in_epoch)).lines(self.state.batch - 1)
         norms = {name: float(weight.detach().norm()) for name, weight in self.model.named_parameters()}
         largest = max(norms, key=lambda name: norms[name] if math.isfinite(norms[name]) else math.inf)
         shown = ", ".join(map(str, lines[:8])) + (" …" if len(lines) > 8 else "")
-        saved = f"{self.run.path / 'last'} is as it was" if self.state.validated_step else "nothing was saved yet"
         return TrainingError(
             f"no finite gradient in {int(self.skipped_in_row)} updates in a row, up to {self.state.step:,}; lines "
-            f"of the last batch: {shown}; largest norm {norms[largest]:.3g} ({largest}); {saved}; lower "
+            f"of the last batch: {shown}; largest norm {norms[largest]:.3g} ({largest}); {self.run.path / 'last'} is whole; lower "
             f"optimizer.lr={self.options.lr:g} and start again with overwrite=true"
         )
 
@@ -240,7 +243,7 @@ class Trainer:
         return None
 
     def _validate(self) -> None:
-        """Validate (the average, if there is one), report, save best/, step-N/ and last/."""
+        """Validate (the average, if there is one), report, save best/ and step-N/."""
         with self._averaged():
             result = self.validator.validate()
             self._report_validation(result)
@@ -248,7 +251,6 @@ class Trainer:
                 self._save(f"step-{self.state.step}")
                 self.run.keep_newest_steps(self.options.keep_last)
         self.schedule.validated(result.metrics)
-        self._save_last()
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -290,7 +292,7 @@ class Trainer:
 
     def _save_last(self) -> None:
         """All that it takes to go on from here."""
-        self._save("last", self._training_state())
+        self._save("last", {**self._training_state(), "rows": self.tracker.flush()})
 
     def _training_state(self) -> dict[str, Any]:
         return {
@@ -300,8 +302,9 @@ class Trainer:
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
             "ema": self.ema.weights if self.ema else None,
+            "skipped_in_row": self.skipped_in_row,
             "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+            "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
 
     def resume(self, training: Mapping[str, Any]) -> None:
@@ -315,16 +318,22 @@ class Trainer:
         self.meter.to(self.device)
         self.optimizer.load_state_dict(training["optimizer"])
         self.schedule.load_state_dict(training["schedule"])
-        self.scaler.load_state_dict(training["scaler"])
+        if training["scaler"] and self.scaler.is_enabled():  # both starts were in fp16
+            self.scaler.load_state_dict(training["scaler"])
+        self.skipped_in_row = training["skipped_in_row"].to(self.device)
         if self.ema:
             self.ema.weights = [weight.to(self.device) for weight in training["ema"]]
         torch.set_rng_state(training["rng"])
-        if training["cuda_rng"]:
-            torch.cuda.set_rng_state_all(training["cuda_rng"])
+        if training["cuda_rng"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(training["cuda_rng"], self.device)
         self.run.forget_after(self.state.step)
 
     def _finish(self) -> None:
-        """Report and validate the last updates if they have not been, and the average of checkpoints."""
+        """Report and validate the last updates if they have not been, and the average of checkpoints.
+
+        ``last/`` is saved before that: a run that is made longer later knows nothing of it.
+        """
+        self._save_last()
         if self.meter.updates:
             self._report()
         if self.state.validated_step < self.state.step:
@@ -332,6 +341,8 @@ class Trainer:
         steps = self.run.keep_newest_steps(self.options.keep_last)
         if self.options.average_last and len(steps) > 1:
             logger.info("average of %s:", ", ".join(path.name for path in steps))
+            for path in steps:
+                read_info(path)
             weights = mean_of(read_weights(path) for path in steps)
             self.model.load_state_dict(weights, strict=False)  # a tied matrix is stored once
             self._report_validation(self.validator.validate(), group="average")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ import torch
 from reversals import new_trainer, overrides, settings_of, write_reversals
 from safetensors.torch import load_file
 
-from seq2seq import build, runs
-from seq2seq.errors import CheckpointError, ConfigError
+from seq2seq import atomic, build, runs
+from seq2seq.errors import CheckpointError, ConfigError, DataError
 from seq2seq.training.trainer import Trainer
 
 ATTENTIONS = [
@@ -72,8 +73,8 @@ def stop_at(trainer: Trainer, step: int, number: signal.Signals = signal.SIGTERM
 
 def go_on(*given: str) -> Trainer:
     settings = settings_of(*given)
-    with runs.opened(settings) as path:
-        return build.training(settings, runs.whole_checkpoint(path))
+    with runs.opened(settings):
+        return build.training(settings, runs.checkpoint_to_go_on_from(settings))
 
 
 def weights(run: Path) -> dict[str, dict[str, torch.Tensor]]:
@@ -198,19 +199,96 @@ def test_no_whole_checkpoint_is_an_error(data: Path) -> None:
     trainer = new_trainer(*given)
     stop_at(trainer, 2)
     trainer.train()
-    (trainer.run.path / "last" / "training.pt").unlink()
-    with pytest.raises(CheckpointError, match=r"no checkpoint to go on from is whole; overwrite=true starts over"):
+    for name in ("last", "previous"):
+        (trainer.run.path / name / "training.pt").unlink()
+    with pytest.raises(CheckpointError, match=r"no checkpoint to go on from is whole; choose another name="):
         go_on(*given)
+
+
+def test_the_whole_one_is_not_put_at_risk(data: Path) -> None:
+    """What is damaged goes before the next save, which would put it in the place of the one that is whole."""
+    given = overrides(data, *SMALL, "name=at_risk")
+    trainer = new_trainer(*given)
+    stop_at(trainer, 2)
+    trainer.train()
+    (trainer.run.path / "last" / "training.pt").unlink()
+    settings = settings_of(*given)
+    with runs.opened(settings) as path:
+        assert runs.checkpoint_to_go_on_from(settings) == path / "previous"
+    assert not (path / "last").exists()
+
+
+def test_best_alone_is_not_removed(data: Path) -> None:
+    given = overrides(data, *SMALL, "name=lonely")
+    path = new_trainer(*given).run.path
+    go_on(*given).train()
+    for name in ("last", "previous"):
+        shutil.rmtree(path / name)
+    (path / "result.json").unlink()
+    with pytest.raises(CheckpointError, match=r"choose another name="):
+        go_on(*given)
+    assert (path / "best" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("more", [[], ["overwrite=true"]])
+def test_other_files_are_left_alone(data: Path, more: list[str]) -> None:
+    settings = settings_of(*overrides(data, "name=stranger", *more))
+    path = runs.run_path(settings)
+    path.mkdir(parents=True)
+    for name in ("notes.txt", "result.json", ".bashrc.old", ".cache.tmp"):
+        (path / name).write_text("mine")
+    with (
+        pytest.raises(ConfigError, match=r"holds no run, but notes.txt, result.json: choose another name="),
+        runs.opened(settings),
+    ):
+        pass
+    (path / "config.yaml").write_text("defaults: [somebody's own]\n")
+    with pytest.raises(CheckpointError, match=r"config.yaml: not a config of this version"), runs.opened(settings):
+        pass
+    assert len(list(path.iterdir())) == 5
+
+
+def test_a_failing_start_leaves_the_finished_run(data: Path) -> None:
+    given = overrides(data, *SMALL, "name=precious")
+    path = new_trainer(*given).run.path
+    go_on(*given).train()
+    with pytest.raises(DataError):
+        go_on(*given, "overwrite=true", f"data.train.src={data / 'nowhere'}")
+    assert (path / "best" / "model.safetensors").exists()
+    assert runs.finished_result(settings_of(*given)) is not None
 
 
 def test_a_run_without_a_checkpoint_begins_again(data: Path) -> None:
     given = overrides(data, *SMALL, "name=early")
     trainer = new_trainer(*given)
     trainer.tracker.close()
-    assert (trainer.run.path / "config.yaml").exists()
-    with runs.opened(settings_of(*given)) as path:
+    (trainer.run.path / "left.txt").touch()
+    settings = settings_of(*given)
+    with runs.opened(settings) as path:
+        assert runs.checkpoint_to_go_on_from(settings) is None
+        runs.begin(path)
         assert [each.name for each in path.iterdir()] == [".lock"]
-        assert runs.whole_checkpoint(path) is None
+
+
+def test_a_death_while_overwriting_is_no_run_to_go_on_with(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever file it had come to: either nothing is left, or the old run is still known by its settings."""
+    given = overrides(data, *SMALL, "name=half")
+    path = new_trainer(*given).run.path
+    go_on(*given).train()
+    removed = []
+
+    def dies(each: Path) -> None:
+        removed.append(each.name)
+        if len(removed) == 3:
+            raise KeyboardInterrupt
+        atomic.remove(each)
+
+    monkeypatch.setattr(runs, "remove", dies)
+    with pytest.raises(KeyboardInterrupt):
+        runs.begin(path)
+    assert (path / "config.yaml").exists()
+    with pytest.raises(ConfigError, match=r"seed 1 → 2"):
+        runs.finished_result(settings_of(*given, "seed=2"))
 
 
 def test_training_leaves_other_generators_alone(data: Path) -> None:
