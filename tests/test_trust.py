@@ -74,7 +74,7 @@ PLACES = [
     ("model.safetensors", saved_by_torch),
     ("training.pt", pickled),
     ("training.pt", saved_by_torch),
-    ("tokenizer/joint.model", pickled),
+    ("tokenizer/joint.subwords", pickled),
     ("config.yaml", tagged_yaml),
     ("config.yaml", with_a_target),
     ("checkpoint.json", pickled),

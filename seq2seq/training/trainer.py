@@ -206,8 +206,9 @@ class Trainer:
         shown = ", ".join(map(str, lines[:8])) + (" …" if len(lines) > 8 else "")
         return TrainingError(
             f"no finite gradient in {int(self.skipped_in_row)} updates in a row, up to {self.state.step:,}; lines "
-            f"of the last batch: {shown}; largest norm {norms[largest]:.3g} ({largest}); {self.run.path / 'last'} is whole; lower "
-            f"optimizer.lr={self.options.lr:g} and start again with overwrite=true"
+            f"of the last batch: {shown}; largest norm {norms[largest]:.3g} ({largest}); "
+            f"{self.run.path / 'last'} is whole; lower optimizer.lr={self.options.lr:g} and start again with "
+            "overwrite=true"
         )
 
     def _try_largest(self) -> None:

@@ -220,8 +220,9 @@ def test_the_whole_one_is_not_put_at_risk(data: Path) -> None:
 
 def test_best_alone_is_not_removed(data: Path) -> None:
     given = overrides(data, *SMALL, "name=lonely")
-    path = new_trainer(*given).run.path
-    go_on(*given).train()
+    trainer = new_trainer(*given)
+    trainer.train()
+    path = trainer.run.path
     for name in ("last", "previous"):
         shutil.rmtree(path / name)
     (path / "result.json").unlink()
@@ -232,7 +233,7 @@ def test_best_alone_is_not_removed(data: Path) -> None:
 
 @pytest.mark.parametrize("more", [[], ["overwrite=true"]])
 def test_other_files_are_left_alone(data: Path, more: list[str]) -> None:
-    settings = settings_of(*overrides(data, "name=stranger", *more))
+    settings = settings_of(*overrides(data, f"name=stranger{len(more)}", *more))
     path = runs.run_path(settings)
     path.mkdir(parents=True)
     for name in ("notes.txt", "result.json", ".bashrc.old", ".cache.tmp"):
@@ -250,8 +251,9 @@ def test_other_files_are_left_alone(data: Path, more: list[str]) -> None:
 
 def test_a_failing_start_leaves_the_finished_run(data: Path) -> None:
     given = overrides(data, *SMALL, "name=precious")
-    path = new_trainer(*given).run.path
-    go_on(*given).train()
+    trainer = new_trainer(*given)
+    trainer.train()
+    path = trainer.run.path
     with pytest.raises(DataError):
         go_on(*given, "overwrite=true", f"data.train.src={data / 'nowhere'}")
     assert (path / "best" / "model.safetensors").exists()
@@ -273,8 +275,9 @@ def test_a_run_without_a_checkpoint_begins_again(data: Path) -> None:
 def test_a_death_while_overwriting_is_no_run_to_go_on_with(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever file it had come to: either nothing is left, or the old run is still known by its settings."""
     given = overrides(data, *SMALL, "name=half")
-    path = new_trainer(*given).run.path
-    go_on(*given).train()
+    trainer = new_trainer(*given)
+    trainer.train()
+    path = trainer.run.path
     removed = []
 
     def dies(each: Path) -> None:
