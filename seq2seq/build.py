@@ -360,10 +360,11 @@ def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
     load_weights(checkpoint, net)
     go_on(run_path(config))
     run = RunDirectory(run_path(config), to_yaml(config), pair)
-    tracker = Tracker(run.path, Written(info.step, state["rows"]))
+    step = state["state"]["step"]
+    tracker = Tracker(run.path, Written(step, state["rows"]))
     found = trainer(config, net, batches, validator, run, tracker)
     found.resume(state)
-    logger.info("going on from %s, update %s", checkpoint, f"{info.step:,}")
+    logger.info("going on from %s, update %s", checkpoint, f"{step:,}")
     return found
 
 

@@ -27,6 +27,7 @@ ATTENTIONS = [
 ]
 OPTIONS: dict[str, list[str]] = {
     "ema": ["trainer.average=ema", "trainer.ema_decay=0.9"],
+    # within a process; across processes SentencePiece's generator can't be fixed (docs/adr/0008)
     "sampling": ["tokenizer=unigram", "tokenizer.vocab_size=300", "tokenizer.sample=true"],
     "plateau": ["schedule=plateau", "schedule.patience=0", "schedule.factor=0.5", "trainer.metric=loss"],
     "linear": ["schedule=linear"],
@@ -117,6 +118,23 @@ def test_a_stop_leaves_no_trace(data: Path, attention: list[str], option: str) -
     ended = trainer.train()
     assert {**ended, "seconds": 0} == {**expected, "seconds": 0}
     assert_same_run(trainer.run.path, whole.run.path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
+def test_other_signals_stop_too(data: Path, number: signal.Signals) -> None:
+    trainer = new_trainer(*overrides(data, *SMALL, f"name={number.name}"))
+    stop_at(trainer, 3, number)
+    result = trainer.train()
+    assert (result["signal"], result["steps"]) == (number.name, 3)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_ctrl_c_ends_at_once(data: Path) -> None:
+    trainer = new_trainer(*overrides(data, *SMALL, "name=twice"))
+    stop_at(trainer, 3, signal.SIGINT)
+    stop_at(trainer, 3, signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
 
 
 def test_stopping_at_the_last_update_of_an_epoch(data: Path) -> None:
