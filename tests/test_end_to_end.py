@@ -133,7 +133,7 @@ def test_run_directory_is_complete(finished: Path) -> None:
 
 def test_tensorboard_shows_it_all(finished: Path) -> None:
     events = EventAccumulator(str(finished), size_guidance={"tensors": 0, "images": 0}).Reload()
-    train = ("loss", "ppl", "lr", "grad_norm", "tokens_per_second", "pad_ratio")
+    train = ("loss", "ppl", "lr", "grad_norm", "skipped", "tokens_per_second", "pad_ratio")
     valid = ("loss", "ppl", "bleu", "chrf", "length_ratio", "brevity_penalty")
     scalars = {f"train/{name}" for name in train} | {f"valid/{name}" for name in valid} | {"best/bleu"}
     assert set(events.Tags()["scalars"]) == scalars

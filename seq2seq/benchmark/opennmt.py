@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
 from seq2seq import build
-from seq2seq.benchmark.training import Measured
+from seq2seq.benchmark.training import Measured, peak_of_process
 from seq2seq.config import BenchmarkConfig
 from seq2seq.data import corpus
 from seq2seq.errors import ConfigError
@@ -100,13 +101,15 @@ class OpenNMT:
         """Target tokens a second by its own report, over the last third of a start."""
         with self._log.open("w", encoding="utf-8") as log:
             process = subprocess.Popen(self._command, stdout=log, stderr=log)
-            _, status, usage = os.wait4(process.pid, 0)  # for the memory of this process alone
-            process.returncode = os.waitstatus_to_exitcode(status)
+            peak = 0
+            while process.poll() is None:
+                peak = max(peak, peak_of_process(process.pid))
+                time.sleep(0.2)
         text = self._log.read_text(encoding="utf-8")
         speeds = re.findall(r"Step +\d+/.*/ *(\d+) tok/s", text)
         if process.returncode != 0 or len(speeds) < 2:
             raise ConfigError(f"benchmark.peer=opennmt: {' '.join(self._command)} failed; see {self._log}")
-        return Measured(float(speeds[-1]), None, 1024 * usage.ru_maxrss, None)
+        return Measured(float(speeds[-1]), None, peak, None)
 
     def close(self) -> None:
         """Nothing runs between rounds."""

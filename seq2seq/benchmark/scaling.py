@@ -97,7 +97,9 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
             panels[0, column].plot(values, [row[name] for row in shown], style, label=name)
             panels[1, column].plot(values, [row[f"{name}_memory"] / 1e9 for row in shown], style)
         panels[1, column].set_xscale("log", base=2)
-        panels[1, column].set_xticks(values, [f"{value:,}" for value in values])
+        panels[1, column].set_xticks(
+            values, [str(value) if value < 1000 else f"{value / 1000:g}k" for value in values]
+        )
         panels[1, column].minorticks_off()
         panels[1, column].set_xlabel(axis)
     for axes in panels.flat:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import random
+import re
 import resource
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
@@ -223,4 +225,17 @@ def peak_memory(where: torch.device) -> int:
     """Bytes: of the GPU if there is one, else of the process."""
     if where.type == "cuda":
         return torch.cuda.max_memory_allocated(where)
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak_of_process("self") or 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def peak_of_process(process: int | str) -> int:
+    """Bytes that a running process has had at most; 0 where there is no /proc to ask.
+
+    The kernel's other figure, ru_maxrss, begins with what the parent had when it started the process.
+    """
+    try:
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    found = re.search(r"VmHWM:\s*(\d+) kB", status)
+    return 1024 * int(found[1]) if found else 0
