@@ -98,7 +98,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
             panels[1, column].plot(values, [row[f"{name}_memory"] / 1e9 for row in shown], style)
         panels[1, column].set_xscale("log", base=2)
         panels[1, column].set_xticks(
-            values, [str(value) if value < 1000 else f"{value / 1000:g}k" for value in values]
+            values, [str(value) if value % 1000 else f"{value // 1000}k" for value in values]
         )
         panels[1, column].minorticks_off()
         panels[1, column].set_xlabel(axis)
