@@ -157,11 +157,6 @@ def train_tokenizer(lines: list[str], settings: TokenizerConfig) -> Tokenizer:
     return SubwordTokenizer.train(lines, options)
 
 
-def tokenize(text: ParallelText, pair: TokenizerPair, sampling: Sampling | None = None) -> TokenizedPairs:
-    """Token ids of both sides."""
-    return TokenizedPairs(pair.src.encode(text.src, sampling), pair.tgt.encode(text.tgt, sampling))
-
-
 def loader(
     config: TrainConfig, text: ParallelText, pair: TokenizerPair, plain: TokenizedPairs, report: SplitReport
 ) -> BatchLoader:
@@ -169,15 +164,19 @@ def loader(
     data, settings = config.data, config.tokenizer
     report.over_length = sum(plain.over_length(data.max_length))
     report.over_length_dropped = data.over_length == "drop"
-    fixed = plain.numbered(text.line_numbers).limited(data.max_length, data.over_length)
+    plain = plain.numbered(text.line_numbers)
+    fixed = plain.limited(data.max_length, data.over_length)
     if not fixed:
         raise DataError(f"train: all {len(text):,} pairs are longer than data.max_length={data.max_length} tokens")
 
     def sampled(epoch: int) -> TokenizedPairs:
         assert isinstance(settings, SubwordConfig)
-        sampling = Sampling(seed=1000 * config.seed + epoch + 1, alpha=settings.sampling_alpha)
-        tokens = tokenize(text, pair, sampling).numbered(text.line_numbers)
-        return tokens.limited(data.max_length, data.over_length)
+        src, tgt = (
+            tokenizer.encode(lines, Sampling(f"{config.seed}/{epoch}/{side}", settings.sampling_alpha))
+            for side, tokenizer, lines in [("src", pair.src, text.src), ("tgt", pair.tgt, text.tgt)]
+        )
+        drawn = TokenizedPairs(src, tgt, text.line_numbers).unless_over_length(data.max_length, plain)
+        return drawn.limited(data.max_length, data.over_length)
 
     samples = isinstance(settings, SubwordConfig) and settings.sample
     return BatchLoader(sampled if samples else lambda _: fixed, config.trainer.batch_tokens, config.seed)

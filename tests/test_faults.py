@@ -30,6 +30,7 @@ RUN = [
     "attention=bahdanau",
     "tokenizer=unigram",
     "tokenizer.vocab_size=300",
+    "tokenizer.sample=true",
     "model.dropout.readout=0.2",
     "trainer.average=ema",
     "trainer.max_epochs=4",

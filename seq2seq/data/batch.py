@@ -30,6 +30,15 @@ class TokenizedPairs(NamedTuple):
         """For each pair, whether a side has more than ``max_length`` tokens."""
         return [max(len(src), len(tgt)) > max_length for src, tgt in zip(self.src, self.tgt, strict=True)]
 
+    def unless_over_length(self, max_length: int, other: TokenizedPairs) -> TokenizedPairs:
+        """The same, but those of ``other`` for pairs of more than ``max_length`` tokens on a side."""
+        out = self.over_length(max_length)
+        src, tgt = (
+            [rows[i] if over else ids for i, (ids, over) in enumerate(zip(side, out, strict=True))]
+            for side, rows in zip(self[:2], other[:2], strict=True)
+        )
+        return TokenizedPairs(src, tgt, self.lines)
+
     def limited(self, max_length: int, over_length: str) -> TokenizedPairs:
         """Pairs of at most ``max_length`` tokens a side: longer ones dropped or truncated (``over_length``)."""
         if over_length == "truncate":

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Sequence
+import random
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import sentencepiece
 
+from seq2seq.data.segmentation import BpeDropout, Unigram
 from seq2seq.data.tokenizer import BOS, EOS, PAD, UNK, Sampling
 from seq2seq.errors import CheckpointError, ConfigError
 
 logger = logging.getLogger(__name__)
+
+WORD = re.compile("▁?[^▁]+|▁")  # of normalised text, in which "▁" stands for the space before a word
 
 
 @dataclass(frozen=True)
@@ -94,15 +99,34 @@ class SubwordTokenizer:
 
     def encode(self, lines: Sequence[str], sampling: Sampling | None = None) -> list[list[int]]:
         """Token ids of each line, of its best segmentation unless ``sampling`` is asked for."""
-        ids: list[list[int]]
-        if sampling is None:
-            ids = self._processor.encode(list(lines))
-            return ids
-        sentencepiece.set_random_generator_seed(sampling.seed)
-        ids = self._processor.encode(  # one thread: each has a generator of its own
-            list(lines), enable_sampling=True, alpha=sampling.alpha, nbest_size=-1, num_threads=1
-        )
+        if sampling is not None:
+            return list(self._sample(lines, sampling))
+        ids: list[list[int]] = self._processor.encode(list(lines))
         return ids
+
+    def _sample(self, lines: Sequence[str], sampling: Sampling) -> Iterator[list[int]]:
+        ids = {piece: [i] for i, piece in enumerate(self.pieces(range(len(self)))) if self._is_text(i)}
+        scores = {piece: self._processor.get_score(i) for piece, (i,) in ids.items()}
+        # BPE's scores are 0, -1, -2, ... as the pieces were learned; a log-probability is never 0.
+        method = BpeDropout if max(scores.values()) == 0 else Unigram
+        segmentation = method(scores, sampling.alpha, random.Random(sampling.seed))
+        for line in self._processor.normalize(list(lines)):
+            row: list[int] = []
+            for word in WORD.findall(line):
+                for piece in segmentation.draw(word):
+                    row += ids.get(piece) or self._unknown(piece, row)
+            yield row
+
+    def _is_text(self, i: int) -> bool:
+        model = self._processor
+        return not (model.is_control(i) or model.is_byte(i) or model.is_unknown(i) or model.is_unused(i))
+
+    def _unknown(self, character: str, before: Sequence[int]) -> list[int]:
+        """Ids of a character that is no piece: its bytes, or one <unk> for all in a row."""
+        byte_ids = [self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in character.encode()]
+        if UNK not in byte_ids:  # the model has bytes to fall back to
+            return byte_ids
+        return [] if before and before[-1] == UNK else [UNK]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Plain text, the special tokens left out."""

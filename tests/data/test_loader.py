@@ -143,6 +143,12 @@ def test_over_length_pairs_are_truncated() -> None:
     assert limited.over_length(3) == [False] * 4
 
 
+def test_another_segmentation_stands_in_for_one_that_is_over_length() -> None:
+    other = TokenizedPairs([[9], [8], [7], [6]], [[1], [2], [3], [4]])
+    assert PAIRS.unless_over_length(3, other) == TokenizedPairs([[1, 2, 3], [8], [7], [1]], [[5, 6], [2], [3], []])
+    assert PAIRS.unless_over_length(5, other) == PAIRS
+
+
 @pytest.mark.parametrize("how", ["drop", "truncate"])
 def test_nothing_is_over_length_after_limiting(how: str) -> None:
     for limit in range(6):

@@ -27,7 +27,6 @@ ATTENTIONS = [
 ]
 OPTIONS: dict[str, list[str]] = {
     "ema": ["trainer.average=ema", "trainer.ema_decay=0.9"],
-    # within a process; across processes SentencePiece's generator can't be fixed (docs/adr/0008)
     "sampling": ["tokenizer=unigram", "tokenizer.vocab_size=300", "tokenizer.sample=true"],
     "plateau": ["schedule=plateau", "schedule.patience=0", "schedule.factor=0.5", "trainer.metric=loss"],
     "linear": ["schedule=linear"],

@@ -114,6 +114,23 @@ def test_over_long_pairs_are_counted(data: Path, over_length: str, kept: int) ->
     assert used == ["train", "3", "0", "2", str(kept), "0", "0"]
 
 
+@pytest.mark.parametrize(("over_length", "kept"), [("drop", 30), ("truncate", 31)])
+def test_no_pair_is_lost_because_its_pieces_were_sampled(data: Path, over_length: str, kept: int) -> None:
+    settings = settings_of(
+        *overrides(data, "tokenizer=unigram", "tokenizer.vocab_size=300", "tokenizer.sample=true"),
+        *["tokenizer.sampling_alpha=0", "data.max_length=8", f"data.over_length={over_length}"],
+    )
+    lines = ["abcdef ghijk"] * 30 + ["abcdef ghijk " * 5]
+    text = corpus.ParallelText(lines, lines, [*range(1, 32)])
+    pair, tokens = build.tokenizers(settings, text)
+    loader = build.loader(settings, text, pair, tokens, corpus.SplitReport("train", 31, 0, 0, 0))
+    for epoch in range(3):
+        batches = list(loader.epoch(epoch))
+        assert sum(len(batch.src) for batch in batches) == kept
+        assert max(batch.src_mask.sum(dim=1).max() for batch in batches) <= 9
+        assert max(batch.tgt_mask.sum(dim=1).max() for batch in batches) <= 9
+
+
 def test_nothing_short_enough_is_an_error(data: Path) -> None:
     settings = settings_of(*overrides(data, "data.max_length=1", "tokenizer.min_frequency=1"))
     text = corpus.ParallelText(["a b"], ["a b"], [1])

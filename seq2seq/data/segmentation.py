@@ -1,0 +1,114 @@
+"""Segmentations of a word into pieces, drawn at random: the same in every process for the same generator.
+
+SentencePiece draws them too, but its generator takes bytes from the system at the start of a process, so that no
+seed gives the same run twice. Pieces do not cross spaces: a line is drawn word by word.
+"""
+
+from __future__ import annotations
+
+import functools
+import heapq
+import itertools
+import math
+import random
+from bisect import bisect
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+REMEMBERED = 2**15  # words whose segmentations are kept at hand
+LONG = 24  # characters of a word that is not likely to come again
+UNKNOWN_PENALTY = 10.0  # nats below the rarest piece, as in SentencePiece, for a character that is no piece
+
+
+class LastPiece(NamedTuple):
+    """Pieces that the segmentations of a word's beginning may end in."""
+
+    pieces: list[str]
+    weights: list[float]  # cumulative, of all segmentations that end in this piece or in one before it
+    log_total: float  # of all segmentations, ln
+
+
+class Unigram:
+    """Of all segmentations x of a word one with probability ∝ P(x)^α (Kudo, 2018, section 3.2).
+
+    P(x) is the product of its pieces' probabilities. Drawn by filtering forwards and sampling backwards; α = 0
+    makes all segmentations equally likely, a large α the best one certain.
+    """
+
+    def __init__(self, scores: Mapping[str, float], alpha: float, rng: random.Random) -> None:
+        """``scores`` are the pieces' log-probabilities."""
+        self._scores = {piece: alpha * score for piece, score in scores.items()}
+        self._unknown = alpha * (min(scores.values()) - UNKNOWN_PENALTY)
+        self._longest = max(map(len, scores))
+        self._random = rng.random
+        self._filtered = functools.lru_cache(REMEMBERED)(self._filter)
+
+    def draw(self, word: str) -> Sequence[str]:
+        """The pieces of ``word``; a character that is no piece stands alone."""
+        filtered = self._filtered(word) if len(word) < LONG else self._filter(word)
+        pieces, end = [], len(word)
+        while end:
+            last = filtered[end - 1]
+            pieces.append(last.pieces[bisect(last.weights, self._random() * last.weights[-1])])
+            end -= len(pieces[-1])
+        return pieces[::-1]
+
+    def _filter(self, word: str) -> list[LastPiece]:
+        """For each beginning of ``word``, its possible last pieces."""
+        filtered: list[LastPiece] = []
+        for end in range(1, len(word) + 1):
+            starts = range(max(0, end - self._longest), end)
+            pieces = [word[i:end] for i in starts if word[i:end] in self._scores or i == end - 1]
+            before = [filtered[end - len(piece) - 1].log_total if len(piece) < end else 0.0 for piece in pieces]
+            logs = [
+                log + self._scores.get(piece, self._unknown) for log, piece in zip(before, pieces, strict=True)
+            ]
+            highest = max(logs)
+            weights = list(itertools.accumulate(math.exp(log - highest) for log in logs))
+            filtered.append(LastPiece(pieces, weights, highest + math.log(weights[-1])))
+        return filtered
+
+
+class BpeDropout:
+    """Byte-pair merges, each left out with probability p at each step (Provilkov et al., 2020, algorithm 1)."""
+
+    def __init__(self, scores: Mapping[str, float], rate: float, rng: random.Random) -> None:
+        """``scores`` fall with the order in which the pieces were learned."""
+        self._scores = scores
+        self._rate = rate
+        self._random = rng.random
+
+    def draw(self, word: str) -> Sequence[str]:
+        """The pieces of ``word``, merged from its characters until all merges left are left out at once."""
+        pieces = list(word)  # "" once merged into the piece on its left
+        following = list(range(1, len(word) + 1))
+        preceding = list(range(-1, len(word) - 1))
+        merges: list[tuple[float, int, str]] = []  # the first learned on top; some outdated
+        left_out: list[tuple[float, int, str]] = []
+
+        def offer(left: int, right: int) -> None:
+            if left >= 0 and right < len(word):
+                both = pieces[left] + pieces[right]
+                if both in self._scores:
+                    heapq.heappush(merges, (-self._scores[both], left, both))
+
+        for i in range(len(word) - 1):
+            offer(i, i + 1)
+        while merges:
+            merge = heapq.heappop(merges)
+            _, left, both = merge
+            right = following[left]
+            if not pieces[left] or right == len(word) or pieces[left] + pieces[right] != both:
+                continue
+            if self._random() < self._rate:
+                left_out.append(merge)
+                continue
+            pieces[left], pieces[right] = both, ""
+            following[left] = right = following[right]
+            if right < len(word):
+                preceding[right] = left
+            offer(preceding[left], left)
+            offer(left, right)
+            while left_out:  # each step draws anew
+                heapq.heappush(merges, left_out.pop())
+        return [piece for piece in pieces if piece]
