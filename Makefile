@@ -13,8 +13,10 @@ train: $(VENV)/.installed ## train on the corpus in data/ and evaluate (about tw
 	$(RUN) scripts/train.py experiment=phrasebook
 	$(RUN) scripts/evaluate.py run=runs/phrasebook split=test
 
+# As many processes as there are cores: more threads in each would only get into each other's way.
+test: export OMP_NUM_THREADS = 1
 test: $(VENV)/.installed-dev ## run the tests
-	$(RUN) -m pytest -q
+	$(RUN) -m pytest -q -n auto --dist worksteal
 
 test-faults: $(VENV)/.installed-dev ## kill, starve and feed nonsense for half an hour
 	$(RUN) -m pytest -q -s -m "faults or fuzz" --hypothesis-profile long --timeout 3600

@@ -24,10 +24,12 @@ def atomic_directory(path: Path, keep: Path | None = None) -> Iterator[Path]:
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _sync(file)
+        for each in [*temporary.rglob("*"), temporary]:
+            _sync(each)
         _replace_directory(temporary, path, keep)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk is found out in writing, which names no file
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -35,7 +37,8 @@ def atomic_directory(path: Path, keep: Path | None = None) -> Iterator[Path]:
 def _replace_directory(new: Path, path: Path, keep: Path | None) -> None:
     replaces = path.exists()
     old = keep if keep and replaces else path.with_name(f".{path.name}.{os.getpid()}.old")
-    shutil.rmtree(old, ignore_errors=True)
+    if old.exists():
+        shutil.rmtree(old)
     if replaces:
         path.rename(old)  # a directory that has files in it can't be renamed over
     try:
@@ -78,6 +81,9 @@ def write_text(path: Path, text: str) -> None:
         _sync(temporary)
         temporary.replace(path)
         _sync(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

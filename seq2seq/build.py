@@ -360,7 +360,7 @@ def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
     go_on(run_path(config))
     run = RunDirectory(run_path(config), to_yaml(config), pair)
     step = state["state"]["step"]
-    tracker = Tracker(run.path, Written(step, state["rows"]))
+    tracker = Tracker(run.path, Written(step, state["written"]))
     found = trainer(config, net, batches, validator, run, tracker)
     found.resume(state)
     logger.info("going on from %s, update %s", checkpoint, f"{step:,}")

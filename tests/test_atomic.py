@@ -105,7 +105,7 @@ def test_files_are_synced_before_they_take_their_place(best: Path, monkeypatch: 
     synced: list[str] = []
 
     def sync(path: Path) -> None:
-        if path != best.parent:  # the names in it are synced once they are the new ones
+        if path != best.parent:  # whose names are synced once they are the new ones
             assert contents(best) == {"old": b"old"}
         synced.append(path.name)
 
@@ -114,8 +114,8 @@ def test_files_are_synced_before_they_take_their_place(best: Path, monkeypatch: 
         (temporary / "a").write_bytes(b"a")
         (temporary / "inner").mkdir()
         (temporary / "inner" / "b").write_bytes(b"b")
-    assert sorted(synced[:2]) == ["a", "b"]
-    assert synced[2:] == ["place"]
+    assert sorted(synced[:3]) == ["a", "b", "inner"]
+    assert synced[3:] == [f".best.{os.getpid()}.tmp", "place"]
 
 
 def test_text_is_utf_8_with_unix_line_ends(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 import random
-import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -49,16 +50,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 Train = Callable[..., "subprocess.Popen[str]"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def train(data: Path) -> Train:
-    def started(name: str, *more: str, limit: tuple[int, int] | None = None) -> subprocess.Popen[str]:
+    def started(name: str, *more: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, str(SCRIPTS / "train.py"), *overrides(data, *RUN, f"name={name}", *more)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-            preexec_fn=(lambda: resource.setrlimit(limit[0], (limit[1], limit[1]))) if limit else None,
         )
 
     return started
@@ -90,17 +90,26 @@ def assert_same(run: Path, other: Path) -> None:
     for name in ("best", "last"):
         ours, theirs = (load_file(str(each / name / "model.safetensors")) for each in (run, other))
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
-    points = [
-        [
-            (row["kind"], row["step"], row.get("loss"))
-            for row in map(json.loads, (each / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-        ]
-        for each in (run, other)
-    ]
-    assert points[0] == points[1]
-    events = EventAccumulator(str(run)).Reload()
-    steps = [event.step for event in events.Scalars("train/loss")]
-    assert steps == [step for kind, step, _ in points[0] if kind == "train"]
+    assert rows(run) == rows(other)
+    assert points(run) == points(other)
+    assert not [*run.glob(".*.tmp"), *run.glob(".*.old")]
+
+
+def rows(run: Path) -> list[dict[str, Any]]:
+    """metrics.jsonl without what is time."""
+    found = map(json.loads, (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    return [{k: v for k, v in row.items() if k not in ("time", "tokens_per_second")} for row in found]
+
+
+def points(run: Path) -> dict[str, list[Any]]:
+    """All that TensorBoard shows, but for speeds and the settings, in which the run's name is."""
+    events = EventAccumulator(str(run), {"scalars": 0, "images": 0, "tensors": 0}).Reload()
+    tags = events.Tags()
+    scalars = {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in tags["scalars"]}
+    images = {tag: [(e.step, e.encoded_image_string) for e in events.Images(tag)] for tag in tags["images"]}
+    texts = {tag: [(e.step, e.tensor_proto.string_val[0]) for e in events.Tensors(tag)] for tag in tags["tensors"]}
+    kept = {**scalars, **images, **texts}
+    return {tag: kept[tag] for tag in kept if "tokens_per_second" not in tag and "config" not in tag}
 
 
 def test_a_signal_saves_and_the_same_command_goes_on(train: Train, data: Path, uninterrupted: Path) -> None:
@@ -158,7 +167,59 @@ def test_killed_at_any_moment(train: Train, data: Path, uninterrupted: Path) -> 
     process = train(run.name)
     assert process.communicate(timeout=120)[1] == ""
     assert_same(run, uninterrupted)
-    assert not list(run.glob(".*.tmp"))
+
+
+DYING = [
+    *["model.embedding_size=8", "model.encoder_size=8", "model.decoder_size=16", "model.readout_size=8"],
+    *["tokenizer=unigram", "tokenizer.vocab_size=300", "tokenizer.sample=true", "model.dropout.readout=0.2"],
+    *["trainer.batch_tokens=110", "trainer.max_steps=7", "trainer.save_every=3", "trainer.log_every=1"],
+    *["trainer.validate_unit=steps", "trainer.validate_every=2", "trainer.num_samples=0"],
+]
+AVERAGES = {"ema": ["trainer.average=ema"], "last": ["trainer.average=last", "trainer.keep_last=2"]}
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_reversals(tmp_path_factory.mktemp("few"), {"train": 60, "valid": 6, "test": 6})
+
+
+def die(data: Path, average: str, deaths: dict[str, list[int]]) -> dict[str, list[int]]:
+    """How many changes to its files each start of each run made (tests/dying.py)."""
+    command = [sys.executable, Path(__file__).with_name("dying.py"), *overrides(data, *DYING, *AVERAGES[average])]
+    ended = subprocess.run(
+        command,
+        input=json.dumps(deaths),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    return dict(map(json.loads, ended.stdout.splitlines()))
+
+
+def test_killed_before_a_change_of_its_files(few: Path) -> None:
+    (changes,) = die(few, "last", {"whole_last": []})["whole_last"]
+    deaths = {f"death_{n}": [n] for n in range(7, changes, changes // 10)}
+    assert die(few, "last", deaths).keys() == deaths.keys()
+    for name in deaths:
+        assert_same(few / "runs" / name, few / "runs" / "whole_last")
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("average", list(AVERAGES))
+def test_killed_before_each_change_of_its_files(few: Path, average: str) -> None:
+    whole = f"every_{average}"
+    (changes,) = die(few, average, {whole: []})[whole]
+    rng = random.Random(average)
+    deaths = {f"{whole}_{n}": [n, rng.randint(1, changes)] for n in range(1, changes + 1)}
+    made = die(few, average, deaths)
+    for name in deaths:
+        assert_same(few / "runs" / name, few / "runs" / whole)
+        shutil.rmtree(few / "runs" / name)
+    twice = sum(n[1] == deaths[name][1] for name, n in made.items())
+    print(
+        f"\n{average}: killed before each of {changes} changes of its files, {twice} of them twice: all the same"
+    )
 
 
 @pytest.mark.faults
@@ -185,23 +246,51 @@ def test_a_second_process_is_refused(train: Train, data: Path) -> None:
         pass
 
 
-def test_no_space_for_a_checkpoint(train: Train, data: Path, uninterrupted: Path) -> None:
-    """A limit on the size of files stands for a full disk."""
-    run = data / "runs" / "full"
-    process = train("full")
-    wait_for((run / "last").exists, process)
-    process.send_signal(signal.SIGTERM)
-    process.communicate()
-    assert process.returncode == 75
-    before = last_step(run)
-    process = train("full", limit=(resource.RLIMIT_FSIZE, 400_000))
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert err.splitlines() == [err.strip()]
-    assert err.startswith(f"error: {run / 'last'}: can't be saved (")
-    assert last_step(run) == before
-    assert ended(train("full")) == 0
-    assert_same(run, uninterrupted)
+IN_A_NAMESPACE = ["unshare", "--map-root-user", "--mount", "sh", "-ec"]
+STARVE = {  # "$@" is the command, which finds its run in ./runs
+    "file size": ["sh", "-ec", 'ulimit -f 800; exec "$@"'],  # blocks of 512 bytes
+    "file handles": ["sh", "-ec", 'ulimit -n 8; exec "$@"'],
+    "read-only": [*IN_A_NAMESPACE, 'mount --bind runs runs; mount -o remount,bind,ro runs; exec "$@"'],
+    "full disk": [
+        *IN_A_NAMESPACE,
+        "mkdir disk; mount -t tmpfs -o size=$SIZE disk disk; mv runs/* disk; mount --bind disk runs;"
+        'status=0; "$@" || status=$?; umount runs; mv disk/* runs; exit $status',
+    ],
+}
+
+
+def namespaces() -> bool:
+    ended = subprocess.run([*IN_A_NAMESPACE, "mount -t tmpfs none /mnt"], capture_output=True, check=False)
+    return ended.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def begun(train: Train, data: Path) -> Path:
+    assert ended(train("starved", "trainer.max_steps=10")) == 0
+    return data / "runs" / "starved"
+
+
+@pytest.mark.parametrize("how", list(STARVE))
+def test_a_machine_that_refuses(data: Path, begun: Path, uninterrupted: Path, tmp_path: Path, how: str) -> None:
+    if STARVE[how][0] == "unshare" and not namespaces():
+        pytest.skip("needs a mount namespace")
+    shutil.copytree(begun, tmp_path / "runs" / "starved")
+    blocks = sum(path.stat().st_size // 4096 + 2 for path in begun.rglob("*"))
+    command = [sys.executable, str(SCRIPTS / "train.py"), *overrides(data, *RUN), "name=starved", "runs_dir=runs"]
+    starved = subprocess.run(
+        [*STARVE[how], "sh", *command],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "SIZE": str(4096 * (blocks + 60))},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (starved.returncode, len(starved.stderr.splitlines())) == (1, 1), starved.stderr
+    assert starved.stderr.startswith("error: ")
+    assert last_step(tmp_path / "runs" / "starved") >= 10
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    assert_same(tmp_path / "runs" / "starved", uninterrupted)
 
 
 ANYTHING = [

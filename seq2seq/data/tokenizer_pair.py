@@ -107,7 +107,10 @@ def save_tokens(tokens: TokenizedPairs, path: Path) -> None:
     for side, rows in tokens._asdict().items():
         tensors[f"{side}.ids"] = torch.tensor([i for row in rows for i in row], dtype=torch.int32)
         tensors[f"{side}.lengths"] = torch.tensor([len(row) for row in rows], dtype=torch.int32)
-    save_file(tensors, path)
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:
+        raise DataError(f"{path.parent}: can't be written ({error})") from error
 
 
 def load_tokens(path: Path) -> TokenizedPairs:
@@ -120,7 +123,7 @@ def load_tokens(path: Path) -> TokenizedPairs:
         tensors = load_file(path)
         src, tgt = (_rows(tensors[f"{side}.ids"], tensors[f"{side}.lengths"]) for side in ("src", "tgt"))
         return TokenizedPairs(src, tgt)
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, ValueError, OSError, RuntimeError) as error:
         raise DataError(f"{path}: not what was cached ({error}); remove {path.parent}") from error
 
 

@@ -14,6 +14,7 @@ checkpoint knows whether it is whole. No file is loaded in a way that could run 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Mapping
@@ -41,6 +42,7 @@ WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER, RESULT = (
     "tokenizer",
     "result.json",
 )
+NO_SUCH_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class CheckpointInfo(NamedTuple):
@@ -83,7 +85,9 @@ class RunDirectory:
             with atomic_directory(self.path / name, keep) as temporary:
                 save_model(model, str(temporary / WEIGHTS))
                 if training is not None:
-                    torch.save(training, temporary / TRAINING)
+                    state = io.BytesIO()  # writing a file itself, torch does not say what went wrong
+                    torch.save(training, state)
+                    (temporary / TRAINING).write_bytes(state.getbuffer())
                 self._write_static(temporary)
                 files = {each: _identity(temporary / each) for each in _file_names(temporary)}
                 fields = {"format": FORMAT, **info._asdict(), "files": files}
@@ -92,7 +96,7 @@ class RunDirectory:
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:120]
             raise CheckpointError(
                 f"{self.path / name}: can't be saved ({reason}); what was saved before is whole, and once "
-                "there is space the same command goes on from it"
+                "this is mended the same command goes on from it"
             ) from error
         return self.path / name
 
@@ -169,6 +173,7 @@ def read_info(path: Path) -> CheckpointInfo:
 
     Raises:
         CheckpointError: it is of another format or not whole.
+        OSError: a file is there but can't be opened, which says nothing of the checkpoint.
     """
     try:
         fields = json.loads((path / INFO).read_text(encoding="utf-8"))
@@ -177,7 +182,7 @@ def read_info(path: Path) -> CheckpointInfo:
             raise CheckpointError(f"{path / INFO}: format {found}; this version reads format {FORMAT}")
         files = {str(name): dict(identity) for name, identity in fields.pop("files").items()}
         info = CheckpointInfo(**fields)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (*NO_SUCH_FILE, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path / INFO}: can't be read ({error}); the checkpoint is not whole") from error
     for name, identity in files.items():
         _check_file(path / name, identity)
@@ -187,7 +192,7 @@ def read_info(path: Path) -> CheckpointInfo:
 def _check_file(path: Path, saved: Mapping[str, Any]) -> None:
     try:
         found = _identity(path)
-    except OSError as error:
+    except NO_SUCH_FILE as error:
         raise CheckpointError(f"{path}: {error.strerror}; the checkpoint is not whole") from None
     if found["bytes"] != (size := saved.get("bytes")):
         raise CheckpointError(f"{path}: {found['bytes']} bytes instead of {size}: not what was saved")

@@ -16,12 +16,14 @@ from torch.utils.tensorboard.summary import hparams
 from seq2seq.training.heatmap import attention_heatmap
 from seq2seq.translator import Translation
 
+ROWS, EVENTS = "metrics.jsonl", "events.out.tfevents.*"
+
 
 class Written(NamedTuple):
     """How far the report of a run had come."""
 
     step: int
-    rows: int  # bytes of metrics.jsonl
+    sizes: Mapping[str, int]  # bytes of metrics.jsonl and of TensorBoard's files
 
 
 class Tracker:
@@ -29,17 +31,28 @@ class Tracker:
 
     def __init__(self, directory: Path, written: Written | None = None) -> None:
         """``written``: what there was when the run was saved; whatever came after it is forgotten."""
+        self._directory = directory
+        if written:
+            self._forget_after(written.sizes)
+        # The purge is for a TensorBoard that is open and has read more than is left.
         self._writer = SummaryWriter(str(directory), purge_step=written.step + 1 if written else None)
-        rows = directory / "metrics.jsonl"
-        if written and rows.exists():
-            os.truncate(rows, written.rows)
-        self._jsonl = rows.open("a", encoding="utf-8", newline="\n")
+        self._jsonl = (directory / ROWS).open("a", encoding="utf-8", newline="\n")
 
-    def flush(self) -> int:
-        """Make what was written visible to readers; gives the bytes of metrics.jsonl."""
+    def _files(self) -> list[Path]:
+        return [*self._directory.glob(ROWS), *self._directory.glob(EVENTS)]
+
+    def _forget_after(self, sizes: Mapping[str, int]) -> None:
+        for path in self._files():
+            if path.name not in sizes:  # of a start that died before it saved anything
+                path.unlink()
+            elif path.stat().st_size > sizes[path.name]:
+                os.truncate(path, sizes[path.name])
+
+    def flush(self) -> dict[str, int]:
+        """Make what was written visible to readers; gives the size of each file."""
         self._writer.flush()
         self._jsonl.flush()
-        return self._jsonl.tell()
+        return {path.name: path.stat().st_size for path in self._files()}
 
     def config(self, config_yaml: str, settings: Mapping[str, Any], metric_tags: Sequence[str]) -> None:
         """The settings as text, and as hyperparameters beside ``metric_tags`` in the HPARAMS tab."""

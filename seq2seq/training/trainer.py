@@ -293,7 +293,7 @@ class Trainer:
 
     def _save_last(self) -> None:
         """All that it takes to go on from here."""
-        self._save("last", {**self._training_state(), "rows": self.tracker.flush()})
+        self._save("last", {**self._training_state(), "written": self.tracker.flush()})
 
     def _training_state(self) -> dict[str, Any]:
         return {

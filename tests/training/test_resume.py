@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import random
 import shutil
 import signal
@@ -17,6 +19,7 @@ from safetensors.torch import load_file
 
 from seq2seq import atomic, build, runs
 from seq2seq.errors import CheckpointError, ConfigError, DataError
+from seq2seq.training import checkpoint
 from seq2seq.training.trainer import Trainer
 
 ATTENTIONS = [
@@ -209,6 +212,24 @@ def test_a_damaged_checkpoint_is_passed_over(data: Path, name: str, caplog: pyte
     assert f"passed over: {path}" in caplog.text
     trainer.train()
     assert_same_run(trainer.run.path, whole.run.path)
+
+
+def test_a_file_that_cant_be_opened_is_no_damage(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = overrides(data, *SMALL, "trainer.save_every=2", "name=handles")
+    trainer = new_trainer(*given)
+    stop_at(trainer, 5)
+    trainer.train()
+
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    with monkeypatch.context() as context:
+        context.setattr(checkpoint, "_identity", refuse)
+        with pytest.raises(OSError, match="Too many open files"):
+            go_on(*given)
+    trainer = go_on(*given)
+    assert trainer.state.step == 5
+    trainer.train()
 
 
 def test_no_whole_checkpoint_is_an_error(data: Path) -> None:
