@@ -28,7 +28,7 @@ def atomic_directory(path: Path, keep: Path | None = None) -> Iterator[Path]:
             _sync(each)
         _replace_directory(temporary, path, keep)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk is found out in writing, which names no file
+        _name(error, path)
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -82,10 +82,16 @@ def write_text(path: Path, text: str) -> None:
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
-        error.filename = error.filename or str(path)
+        _name(error, path)
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _name(error: OSError, path: Path) -> None:
+    """A disk that fills up is found out in writing, where the system names no file."""
+    if error.errno is not None and error.filename is None:
+        error.filename = str(path)
 
 
 def _sync(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Whole or not at all: what is there after success, failure and death half-way."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -35,6 +36,20 @@ def test_a_new_directory(tmp_path: Path) -> None:
         assert temporary.parent == path.parent  # so that it can be renamed
     assert contents(path) == {"inner/file": b"x"}
     assert_alone(path)
+
+
+def test_an_error_in_writing_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with (
+        pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/best'"),
+        atomic_directory(tmp_path / "best"),
+    ):
+        full()
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/text'"):
+        write_text(tmp_path / "text", "a")
 
 
 def test_it_replaces_all_of_the_old_one(best: Path) -> None:
