@@ -103,10 +103,12 @@ def examine_tokens(
     yield doctor.finding(f"more than {limit} tokens", over, outcome if name == "train" else "kept")
     for (side, _, lines, known), rows in zip(sides, ids, strict=True):
         unknown = (number for number, row in enumerate(rows, 1) if UNK in row)
-        yield doctor.finding(f"unknown tokens, {side}", unknown, "reads them as <unk>")
-        seen = set("".join(known))
-        unseen = (number for number, line in enumerate(lines, 1) if set(line) - seen)
-        yield doctor.finding(f"characters that train lacks, {side}", unseen, "spells them in bytes or as <unk>")
+        rate = sum(row.count(UNK) for row in rows) / max(1, sum(map(len, rows)))
+        yield doctor.finding(f"unknown tokens, {side}: {rate:.2%}", unknown, "reads them as <unk>")
+        unseen = set("".join(lines)) - set("".join(known))
+        at = (number for number, line in enumerate(lines, 1) if unseen & set(line))
+        what = f"characters that train lacks, {side}: {doctor.named(unseen)}"
+        yield doctor.finding(what, at, "spells them in bytes or as <unk>")
 
 
 def report(checkup: Checkup) -> str:

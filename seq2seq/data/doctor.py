@@ -33,6 +33,13 @@ def finding(what: str, lines: Iterable[int], training: str) -> Finding:
     return Finding(what, len(numbers), numbers[:SHOWN], training)
 
 
+def named(characters: Iterable[str]) -> str:
+    """The first of them, as they are or, if that would not show, by their numbers."""
+    ordered = sorted(characters)
+    shown = [char if char.isprintable() and not char.isspace() else f"U+{ord(char):04X}" for char in ordered]
+    return " ".join(shown[:SHOWN]) + (" …" if len(shown) > SHOWN else "")
+
+
 # --- one side --------------------------------------------------------------------------------------------
 
 
