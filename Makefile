@@ -18,7 +18,7 @@ test: export OMP_NUM_THREADS = 1
 test: $(VENV)/.installed-dev ## run the tests
 	$(RUN) -m pytest -q -n auto --dist worksteal
 
-test-faults: $(VENV)/.installed-dev ## kill, starve and feed nonsense for half an hour
+test-faults: $(VENV)/.installed-dev ## kill, starve and feed nonsense for a quarter of an hour
 	$(RUN) -m pytest -q -s -m "faults or fuzz" --hypothesis-profile long --timeout 3600
 
 lint: $(VENV)/.installed-dev ## style, and which room may import which

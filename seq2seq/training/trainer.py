@@ -335,7 +335,8 @@ class Trainer:
         ``last/`` is saved before that: a run that is made longer later knows nothing of it.
         """
         self._save_last()
-        if self.meter.updates:
+        few = self.meter.updates < self.options.log_every / 2  # would be noise at the end of the curve
+        if self.meter.updates and not (few and self.meter.updates < self.state.step):
             self._report()
         if self.state.validated_step < self.state.step:
             self._validate()

@@ -131,6 +131,15 @@ def test_no_pair_is_lost_because_its_pieces_were_sampled(data: Path, over_length
         assert max(batch.tgt_mask.sum(dim=1).max() for batch in batches) <= 9
 
 
+@pytest.mark.parametrize(("steps", "reports"), [(1, [1]), (4, [4]), (5, [4]), (6, [4, 6])])
+def test_too_few_updates_make_no_point_at_the_end(data: Path, steps: int, reports: list[int]) -> None:
+    trainer = new_trainer(
+        *overrides(data, "trainer.log_every=4", f"trainer.max_steps={steps}", f"name=few{steps}")
+    )
+    trainer.train()
+    assert [row["step"] for row in reported(trainer, "train")] == reports
+
+
 def test_nothing_short_enough_is_an_error(data: Path) -> None:
     settings = settings_of(*overrides(data, "data.max_length=1", "tokenizer.min_frequency=1"))
     text = corpus.ParallelText(["a b"], ["a b"], [1])
