@@ -6,8 +6,20 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+
+@contextmanager
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Have errors of the system name ``path`` if they name nothing, as a full disk's do, or ``temporary``."""
+    try:
+        yield
+    except OSError as error:
+        unknown = error.filename is None or (temporary and str(error.filename).startswith(str(temporary)))
+        if error.errno is not None and unknown:
+            error.filename = str(path)
+        raise
 
 
 @contextmanager
@@ -21,15 +33,13 @@ def atomic_directory(path: Path, keep: Path | None = None) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     try:
-        yield temporary
-        for each in [*temporary.rglob("*"), temporary]:
-            _sync(each)
-        _replace_directory(temporary, path, keep)
-    except OSError as error:
-        _name(error, path)
-        raise
+        with naming(path, temporary):
+            temporary.mkdir(parents=True)
+            yield temporary
+            for each in [*temporary.rglob("*"), temporary]:
+                _sync(each)
+            _replace_directory(temporary, path, keep)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -77,21 +87,14 @@ def write_text(path: Path, text: str) -> None:
     r"""Write ``text`` as UTF-8 with "\n" line ends, under a temporary name first."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
-    except OSError as error:
-        _name(error, path)
-        raise
+        with naming(path, temporary):
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+            _sync(temporary)
+            temporary.replace(path)
+            _sync(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _name(error: OSError, path: Path) -> None:
-    """A disk that fills up is found out in writing, where the system names no file."""
-    if error.errno is not None and error.filename is None:
-        error.filename = str(path)
+        with suppress(OSError):  # where nothing can be written, nothing can be removed
+            temporary.unlink()
 
 
 def _sync(path: Path) -> None:

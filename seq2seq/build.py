@@ -162,21 +162,21 @@ def loader(
 ) -> BatchLoader:
     """Batches of the training split, whose tokens are ``plain``; over-length pairs are counted in ``report``."""
     data, settings = config.data, config.tokenizer
-    report.over_length = sum(plain.over_length(data.max_length))
-    report.over_length_dropped = data.over_length == "drop"
-    plain = plain.numbered(text.line_numbers)
-    fixed = plain.limited(data.max_length, data.over_length)
+    over = plain.over_length(data.max_length)
+    report.over_length, report.over_length_dropped = sum(over), data.over_length == "drop"
+    fixed = plain.numbered(text.line_numbers).limited(data.max_length, data.over_length)
     if not fixed:
         raise DataError(f"train: all {len(text):,} pairs are longer than data.max_length={data.max_length} tokens")
+
+    used = text.keep([not out for out in over]) if report.over_length_dropped else text
 
     def sampled(epoch: int) -> TokenizedPairs:
         assert isinstance(settings, SubwordConfig)
         src, tgt = (
             tokenizer.encode(lines, Sampling(f"{config.seed}/{epoch}/{side}", settings.sampling_alpha))
-            for side, tokenizer, lines in [("src", pair.src, text.src), ("tgt", pair.tgt, text.tgt)]
+            for side, tokenizer, lines in [("src", pair.src, used.src), ("tgt", pair.tgt, used.tgt)]
         )
-        drawn = TokenizedPairs(src, tgt, text.line_numbers).unless_over_length(data.max_length, plain)
-        return drawn.limited(data.max_length, data.over_length)
+        return TokenizedPairs(src, tgt, used.line_numbers).unless_over_length(data.max_length, fixed)
 
     samples = isinstance(settings, SubwordConfig) and settings.sample
     return BatchLoader(sampled if samples else lambda _: fixed, config.trainer.batch_tokens, config.seed)

@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -51,6 +52,7 @@ def run(task: Callable[[Settings], Any], schema: type[Settings]) -> None:
         with user_errors(script):
             return task(load_settings(config, schema))
 
+    threading.excepthook = _unless_told
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that what is wrong with the settings arrives here
     register_schemas()
     with user_errors(script):
@@ -75,6 +77,12 @@ def user_errors(script: str) -> Iterator[None]:
         fail(f"{error.filename or 'the output'}: {error.strerror}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _unless_told(failure: threading.ExceptHookArgs) -> None:
+    """Nothing of what TensorBoard's thread could not write: it tells the main thread, which ends with one line."""
+    if not (isinstance(failure.exc_value, OSError) and failure.exc_value.errno in OF_THE_MACHINE):
+        threading.__excepthook__(failure)
 
 
 def say(message: str) -> None:

@@ -1,8 +1,8 @@
 """Train runs that die of kill -9 at a given change of their files: python dying.py OVERRIDES... < JSON.
 
 Standard input is {name: [n, ...]}: the first start of the run ``name`` dies just before its n-th change (a file
-opened for writing, renamed, cut or removed; a directory made or removed), the next at the next of the numbers; a
-last start goes to the end. Writes, for each run, the changes that each start made.
+opened for writing by Python, renamed, cut or removed; a directory made or removed), the next at the next of the
+numbers; a last start goes to the end. Writes, for each run, the changes that each start made.
 """
 
 from __future__ import annotations

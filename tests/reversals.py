@@ -52,6 +52,7 @@ def overrides(data: Path, *more: str) -> list[str]:
         "trainer.batch_tokens=400",
         "trainer.label_smoothing=0",
         "machine.num_threads=1",
+        "machine.device=cpu",
         *more,
     ]
 

@@ -103,7 +103,8 @@ def rows(run: Path) -> list[dict[str, Any]]:
 
 def points(run: Path) -> dict[str, list[Any]]:
     """All that TensorBoard shows, but for speeds and the settings, in which the run's name is."""
-    events = EventAccumulator(str(run), {"scalars": 0, "images": 0, "tensors": 0}).Reload()
+    everything = {"scalars": 0, "images": 0, "tensors": 0}
+    events = EventAccumulator(str(run), everything, purge_orphaned_data=False).Reload()
     tags = events.Tags()
     scalars = {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in tags["scalars"]}
     images = {tag: [(e.step, e.encoded_image_string) for e in events.Images(tag)] for tag in tags["images"]}
@@ -192,31 +193,41 @@ def die(data: Path, average: str, deaths: dict[str, list[int]]) -> dict[str, lis
         stdout=subprocess.PIPE,
         text=True,
         check=True,
+        timeout=3600,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     return dict(map(json.loads, ended.stdout.splitlines()))
 
 
+def count_changes(data: Path, average: str) -> int:
+    """How many changes the run ``average``, which nothing happens to, makes to its files."""
+    die(data, average, {"first": []})  # trains the tokenizer, which the others find
+    (changes,) = die(data, average, {average: []})[average]
+    return changes
+
+
 def test_killed_before_a_change_of_its_files(few: Path) -> None:
-    (changes,) = die(few, "last", {"whole_last": []})["whole_last"]
+    changes = count_changes(few, "last")
     deaths = {f"death_{n}": [n] for n in range(7, changes, changes // 10)}
-    assert die(few, "last", deaths).keys() == deaths.keys()
-    for name in deaths:
-        assert_same(few / "runs" / name, few / "runs" / "whole_last")
+    made = die(few, "last", deaths)
+    for name, (n,) in deaths.items():
+        assert made[name][0] == n  # it died
+        assert_same(few / "runs" / name, few / "runs" / "last")
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("average", list(AVERAGES))
 def test_killed_before_each_change_of_its_files(few: Path, average: str) -> None:
-    whole = f"every_{average}"
-    (changes,) = die(few, average, {whole: []})[whole]
+    changes = count_changes(few, average)
     rng = random.Random(average)
-    deaths = {f"{whole}_{n}": [n, rng.randint(1, changes)] for n in range(1, changes + 1)}
+    deaths = {f"death_{n}": [n, rng.randint(1, changes)] for n in range(1, changes + 1)}
     made = die(few, average, deaths)
-    for name in deaths:
-        assert_same(few / "runs" / name, few / "runs" / whole)
+    for name, (n, _) in deaths.items():
+        assert made[name][0] == n
+        assert_same(few / "runs" / name, few / "runs" / average)
         shutil.rmtree(few / "runs" / name)
-    twice = sum(n[1] == deaths[name][1] for name, n in made.items())
+    twice = sum(made[name][1] == again for name, (_, again) in deaths.items())
+    assert twice > changes / 3
     print(
         f"\n{average}: killed before each of {changes} changes of its files, {twice} of them twice: all the same"
     )
@@ -260,6 +271,8 @@ STARVE = {  # "$@" is the command, which finds its run in ./runs
 
 
 def namespaces() -> bool:
+    if shutil.which(IN_A_NAMESPACE[0]) is None:
+        return False
     ended = subprocess.run([*IN_A_NAMESPACE, "mount -t tmpfs none /mnt"], capture_output=True, check=False)
     return ended.returncode == 0
 
@@ -287,10 +300,32 @@ def test_a_machine_that_refuses(data: Path, begun: Path, uninterrupted: Path, tm
         timeout=120,
     )
     assert (starved.returncode, len(starved.stderr.splitlines())) == (1, 1), starved.stderr
-    assert starved.stderr.startswith("error: ")
+    assert starved.stderr.startswith("error: runs/starved")
     assert last_step(tmp_path / "runs" / "starved") >= 10
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
     assert_same(tmp_path / "runs" / "starved", uninterrupted)
+
+
+FILL_UP = (
+    "mkdir runs; mount -t tmpfs -o size=8m runs runs;"
+    '"$@" trainer.validate_every=5000 trainer.max_epochs=10000 & process=$!;'
+    "until test -e runs/x/last; do sleep 0.05; done; cat /dev/zero > runs/filled || true;"
+    'status=0; wait $process || status=$?; rm runs/filled; "$@" trainer.validate_every=5000 trainer.max_steps=3;'
+    "exit $status"
+)
+
+
+def test_a_disk_that_fills_up_between_saves(data: Path, tmp_path: Path) -> None:
+    """What can't be written then are the rows and points, by TensorBoard's thread among others."""
+    if not namespaces():
+        pytest.skip("needs a mount namespace")
+    given = [*overrides(data, *RUN), "name=x", "runs_dir=runs", "trainer.save_every=1000000"]
+    command = [*IN_A_NAMESPACE, FILL_UP, "sh", sys.executable, str(SCRIPTS / "train.py"), *given]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    errors = [line for line in ended.stderr.splitlines() if not line.startswith("cat: ")]
+    assert (ended.returncode, errors) == (1, ["error: runs/x: No space left on device"])
+    assert "going on from runs/x/last" in ended.stdout
+    assert "finished: max_steps=3" in ended.stdout
 
 
 ANYTHING = [

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 BOM = b"\xef\xbb\xbf"
 LINE_SEPARATORS = "\u0085\u2028\u2029"
-SHOWN = 5  # line numbers of each finding
+SHOWN = 5  # line numbers, or characters, of each finding
 
 
 class Finding(NamedTuple):

@@ -71,11 +71,15 @@ class BatchLoader:
         self._pairs_of = pairs_of
         self._max_tokens = max_tokens
         self._seed = seed
+        self._last: tuple[int, Epoch] | None = None
 
     def epoch(self, epoch: int) -> Epoch:
         """The batches of ``epoch``, counted from 0."""
-        pairs = self._pairs_of(epoch)
-        return Epoch(pairs, bucket(pairs, self._max_tokens, random.Random(f"{self._seed}/{epoch}")))
+        if self._last is None or self._last[0] != epoch:
+            pairs = self._pairs_of(epoch)
+            batches = bucket(pairs, self._max_tokens, random.Random(f"{self._seed}/{epoch}"))
+            self._last = epoch, Epoch(pairs, batches)
+        return self._last[1]
 
 
 def gather(pairs: TokenizedPairs, indices: Sequence[int]) -> Batch:

@@ -15,7 +15,7 @@ from bisect import bisect
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-REMEMBERED = 2**15  # words whose segmentations are kept at hand
+REMEMBERED = 2**14  # words whose segmentations are kept at hand
 LONG = 24  # characters of a word that is not likely to come again
 UNKNOWN_PENALTY = 10.0  # nats below the rarest piece, as in SentencePiece, for a character that is no piece
 
@@ -35,21 +35,20 @@ class Unigram:
     makes all segmentations equally likely, a large α the best one certain.
     """
 
-    def __init__(self, scores: Mapping[str, float], alpha: float, rng: random.Random) -> None:
+    def __init__(self, scores: Mapping[str, float], alpha: float) -> None:
         """``scores`` are the pieces' log-probabilities."""
         self._scores = {piece: alpha * score for piece, score in scores.items()}
         self._unknown = alpha * (min(scores.values()) - UNKNOWN_PENALTY)
         self._longest = max(map(len, scores))
-        self._random = rng.random
         self._filtered = functools.lru_cache(REMEMBERED)(self._filter)
 
-    def draw(self, word: str) -> Sequence[str]:
+    def draw(self, word: str, rng: random.Random) -> Sequence[str]:
         """The pieces of ``word``; a character that is no piece stands alone."""
         filtered = self._filtered(word) if len(word) < LONG else self._filter(word)
         pieces, end = [], len(word)
         while end:
             last = filtered[end - 1]
-            pieces.append(last.pieces[bisect(last.weights, self._random() * last.weights[-1])])
+            pieces.append(last.pieces[bisect(last.weights, rng.random() * last.weights[-1])])
             end -= len(pieces[-1])
         return pieces[::-1]
 
@@ -72,13 +71,12 @@ class Unigram:
 class BpeDropout:
     """Byte-pair merges, each left out with probability p at each step (Provilkov et al., 2020, algorithm 1)."""
 
-    def __init__(self, scores: Mapping[str, float], rate: float, rng: random.Random) -> None:
+    def __init__(self, scores: Mapping[str, float], rate: float) -> None:
         """``scores`` fall with the order in which the pieces were learned."""
         self._scores = scores
         self._rate = rate
-        self._random = rng.random
 
-    def draw(self, word: str) -> Sequence[str]:
+    def draw(self, word: str, rng: random.Random) -> Sequence[str]:
         """The pieces of ``word``, merged from its characters until all merges left are left out at once."""
         pieces = list(word)  # "" once merged into the piece on its left
         following = list(range(1, len(word) + 1))
@@ -100,7 +98,7 @@ class BpeDropout:
             right = following[left]
             if not pieces[left] or right == len(word) or pieces[left] + pieces[right] != both:
                 continue
-            if self._random() < self._rate:
+            if rng.random() < self._rate:
                 left_out.append(merge)
                 continue
             pieces[left], pieces[right] = both, ""

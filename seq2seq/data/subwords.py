@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import logging
 import random
@@ -38,6 +39,7 @@ class SubwordTokenizer:
     def __init__(self, model: bytes) -> None:
         self.model = model
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self._segmentations: dict[float, Unigram | BpeDropout] = {}  # by their alpha
 
     @classmethod
     def train(cls, lines: Sequence[str], options: SubwordOptions) -> SubwordTokenizer:
@@ -105,21 +107,28 @@ class SubwordTokenizer:
         return ids
 
     def _sample(self, lines: Sequence[str], sampling: Sampling) -> Iterator[list[int]]:
-        ids = {piece: [i] for i, piece in enumerate(self.pieces(range(len(self)))) if self._is_text(i)}
-        scores = {piece: self._processor.get_score(i) for piece, (i,) in ids.items()}
-        # BPE's scores are 0, -1, -2, ... as the pieces were learned; a log-probability is never 0.
-        method = BpeDropout if max(scores.values()) == 0 else Unigram
-        segmentation = method(scores, sampling.alpha, random.Random(sampling.seed))
+        if sampling.alpha not in self._segmentations:
+            self._segmentations[sampling.alpha] = self._segmentation(sampling.alpha)
+        segmentation, rng = self._segmentations[sampling.alpha], random.Random(sampling.seed)
         for line in self._processor.normalize(list(lines)):
             row: list[int] = []
             for word in WORD.findall(line):
-                for piece in segmentation.draw(word):
-                    row += ids.get(piece) or self._unknown(piece, row)
+                for piece in segmentation.draw(word, rng):
+                    row += self._text_ids.get(piece) or self._unknown(piece, row)
             yield row
 
-    def _is_text(self, i: int) -> bool:
+    def _segmentation(self, alpha: float) -> Unigram | BpeDropout:
+        scores = {piece: self._processor.get_score(i) for piece, (i,) in self._text_ids.items()}
+        # BPE's scores are 0, -1, -2, ... as the pieces were learned; a log-probability is never 0.
+        return (BpeDropout if max(scores.values()) == 0 else Unigram)(scores, alpha)
+
+    @functools.cached_property
+    def _text_ids(self) -> dict[str, list[int]]:
+        """The id of each piece that stands for text itself, as a list of one."""
         model = self._processor
-        return not (model.is_control(i) or model.is_byte(i) or model.is_unknown(i) or model.is_unused(i))
+        special = model.is_control, model.is_byte, model.is_unknown, model.is_unused
+        pieces = enumerate(self.pieces(range(len(self))))
+        return {piece: [i] for i, piece in pieces if not any(is_special(i) for is_special in special)}
 
     def _unknown(self, character: str, before: Sequence[int]) -> list[int]:
         """Ids of a character that is no piece: its bytes, or one <unk> for all in a row."""

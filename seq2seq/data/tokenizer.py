@@ -13,7 +13,7 @@ SPECIAL_TOKENS = ["<pad>", "<unk>", "<s>", "</s>"]
 class Sampling(NamedTuple):
     """One segmentation drawn at random, where there are several; the same ``seed`` draws the same."""
 
-    seed: int | str
+    seed: str
     alpha: float
     """Unigram: smoothing of the segmentation probabilities (Kudo, 2018). BPE: the rate at which merges are
     dropped (Provilkov et al., 2020)."""

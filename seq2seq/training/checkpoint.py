@@ -13,6 +13,7 @@ checkpoint knows whether it is whole. No file is loaded in a way that could run 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -31,7 +32,7 @@ from seq2seq.data.tokenizer_pair import TokenizerPair
 from seq2seq.errors import CheckpointError
 from seq2seq.model.seq2seq import Seq2Seq
 
-FORMAT = 1
+FORMAT = 2
 BEST = "best"
 RESUMABLE = LAST, PREVIOUS = "last", "previous"  # hold all that it takes to go on; newest first
 WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER, RESULT = (
@@ -42,7 +43,7 @@ WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER, RESULT = (
     "tokenizer",
     "result.json",
 )
-NO_SUCH_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+DENIED = {errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM}  # say nothing of what is in the file
 
 
 class CheckpointInfo(NamedTuple):
@@ -173,7 +174,7 @@ def read_info(path: Path) -> CheckpointInfo:
 
     Raises:
         CheckpointError: it is of another format or not whole.
-        OSError: a file is there but can't be opened, which says nothing of the checkpoint.
+        OSError: this process may not open a file, or no more of them.
     """
     try:
         fields = json.loads((path / INFO).read_text(encoding="utf-8"))
@@ -182,7 +183,9 @@ def read_info(path: Path) -> CheckpointInfo:
             raise CheckpointError(f"{path / INFO}: format {found}; this version reads format {FORMAT}")
         files = {str(name): dict(identity) for name, identity in fields.pop("files").items()}
         info = CheckpointInfo(**fields)
-    except (*NO_SUCH_FILE, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        if isinstance(error, OSError) and error.errno in DENIED:
+            raise
         raise CheckpointError(f"{path / INFO}: can't be read ({error}); the checkpoint is not whole") from error
     for name, identity in files.items():
         _check_file(path / name, identity)
@@ -192,7 +195,9 @@ def read_info(path: Path) -> CheckpointInfo:
 def _check_file(path: Path, saved: Mapping[str, Any]) -> None:
     try:
         found = _identity(path)
-    except NO_SUCH_FILE as error:
+    except OSError as error:
+        if error.errno in DENIED:
+            raise
         raise CheckpointError(f"{path}: {error.strerror}; the checkpoint is not whole") from None
     if found["bytes"] != (size := saved.get("bytes")):
         raise CheckpointError(f"{path}: {found['bytes']} bytes instead of {size}: not what was saved")

@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +44,7 @@ class Tracker:
 
     def _forget_after(self, sizes: Mapping[str, int]) -> None:
         for path in self._files():
-            if path.name not in sizes:  # of a start that died before it saved anything
+            if path.name not in sizes:  # of a start after this save
                 path.unlink()
             elif path.stat().st_size > sizes[path.name]:
                 os.truncate(path, sizes[path.name])
@@ -88,8 +89,8 @@ class Tracker:
 
     def close(self) -> None:
         """Write the rest and close the files."""
-        self._writer.close()
-        self._jsonl.close()
+        with closing(self._jsonl):
+            self._writer.close()
 
 
 def _hparam(value: Any) -> float | str:

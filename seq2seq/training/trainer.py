@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
+from seq2seq.atomic import naming
 from seq2seq.data.batch import Batch, to_device
 from seq2seq.data.loader import BatchLoader
 from seq2seq.errors import ConfigError, TrainingError
@@ -105,7 +106,12 @@ class Trainer:
         """
         self._started = time.monotonic()
         progress = Progress(self.options.total_steps, self.state.step)
-        with closing(self.tracker), nullcontext(stop) if stop else StopRequest() as asked, progress:
+        with (
+            naming(self.run.path),  # TensorBoard's files, of which errors do not speak
+            closing(self.tracker),
+            nullcontext(stop) if stop else StopRequest() as asked,
+            progress,
+        ):
             if self.state.step == 0:
                 self._try_largest()
                 self._save_last()

@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,8 +24,9 @@ LOGS = {piece: math.log(p) for piece, p in PROBABILITIES.items()}
 RANKS = {"ab": 0.0, "ba": -1.0, "aba": -2.0, "abab": -3.0, "a": -4.0, "b": -5.0}
 
 
-def frequencies(draw: Callable[[str], Sequence[str]], word: str) -> dict[tuple[str, ...], float]:
-    return {x: n / DRAWS for x, n in Counter(tuple(draw(word)) for _ in range(DRAWS)).items()}
+def frequencies(segmentation: Unigram | BpeDropout, word: str) -> dict[tuple[str, ...], float]:
+    rng = random.Random(1)
+    return {x: n / DRAWS for x, n in Counter(tuple(segmentation.draw(word, rng)) for _ in range(DRAWS)).items()}
 
 
 def segmentations(word: str) -> Iterator[tuple[str, ...]]:
@@ -43,7 +44,7 @@ def test_unigram_draws_in_proportion_to_the_probability(word: str, alpha: float)
     unknown = min(PROBABILITIES.values()) * math.exp(-10)
     weight = {x: math.prod(PROBABILITIES.get(piece, unknown) ** alpha for piece in x) for x in segmentations(word)}
     total = sum(weight.values())
-    drawn = frequencies(Unigram(LOGS, alpha, random.Random(1)).draw, word)
+    drawn = frequencies(Unigram(LOGS, alpha), word)
     assert set(drawn) <= set(weight)
     for x, w in weight.items():  # five standard errors
         assert drawn.get(x, 0) == pytest.approx(w / total, abs=5 * math.sqrt(w / total / DRAWS) + 1e-9)
@@ -69,7 +70,7 @@ def merging(pieces: tuple[str, ...], rate: float) -> dict[tuple[str, ...], float
 @pytest.mark.parametrize("word", ["a", "abab", "babab", "abcab"])
 def test_bpe_dropout_draws_as_its_algorithm_does(word: str, rate: float) -> None:
     expected = {x: p for x, p in merging(tuple(word), rate).items() if p}
-    drawn = frequencies(BpeDropout(RANKS, rate, random.Random(1)).draw, word)
+    drawn = frequencies(BpeDropout(RANKS, rate), word)
     assert set(drawn) <= set(expected)
     for x, p in expected.items():
         assert drawn.get(x, 0) == pytest.approx(p, abs=5 * math.sqrt(p / DRAWS) + 1e-9)
@@ -98,7 +99,7 @@ def test_without_chance_it_is_the_segmentation_of_sentencepiece(
     tokenizer: SubwordTokenizer, model_type: str
 ) -> None:
     best = tokenizer.encode(lines())
-    drawn = tokenizer.encode(lines(), Sampling(1, CERTAIN[model_type]))
+    drawn = tokenizer.encode(lines(), Sampling("1", CERTAIN[model_type]))
     different = [i for i, (a, b) in enumerate(zip(best, drawn, strict=True)) if a != b]
     # Equally probable segmentations ("0 00", "00 0") are drawn by lot, and their probability is all they share.
     assert len(different) <= {"unigram": 15, "bpe": 0}[model_type]
@@ -115,12 +116,12 @@ def test_whatever_is_drawn_says_the_same(tokenizer: SubwordTokenizer, line: str,
 
 @pytest.mark.parametrize("line", ["<s> </s> <unk> <0x41>", "ab▁c", "日本語 Дом 😀😀"])
 def test_text_that_looks_special_is_text(tokenizer: SubwordTokenizer, model_type: str, line: str) -> None:
-    assert tokenizer.encode([line], Sampling(1, CERTAIN[model_type])) == tokenizer.encode([line])
+    assert tokenizer.encode([line], Sampling("1", CERTAIN[model_type])) == tokenizer.encode([line])
 
 
 def test_a_word_of_a_hundred_thousand_characters(tokenizer: SubwordTokenizer) -> None:
     word = "Hund" * 25_000
-    (ids,) = tokenizer.encode([word], Sampling(1, 0.1))
+    (ids,) = tokenizer.encode([word], Sampling("1", 0.1))
     assert tokenizer.decode(ids) == word
 
 

@@ -135,12 +135,12 @@ def test_too_small_a_vocabulary_is_an_error(model_type: str) -> None:
 def test_sampling_is_repeatable_and_varied(model_type: str) -> None:
     tokenizer = trained(model_type)
     lines = sentences(40)
-    first = tokenizer.encode(lines, Sampling(seed=1, alpha=0.1))
-    between = tokenizer.encode(lines, Sampling(seed=2, alpha=0.1))
-    assert tokenizer.encode(lines, Sampling(seed=1, alpha=0.1)) == first
+    first = tokenizer.encode(lines, Sampling(seed="1", alpha=0.1))
+    between = tokenizer.encode(lines, Sampling(seed="2", alpha=0.1))
+    assert tokenizer.encode(lines, Sampling(seed="1", alpha=0.1)) == first
     assert between != first
     assert tokenizer.encode(lines) != first
-    assert len({tuple(ids) for ids in tokenizer.encode(lines[:1] * 40, Sampling(3, 0.1))}) > 5
+    assert len({tuple(ids) for ids in tokenizer.encode(lines[:1] * 40, Sampling("3", 0.1))}) > 5
     for sampled in (first, between):
         assert [tokenizer.decode(ids) for ids in sampled] == lines
 
@@ -148,7 +148,7 @@ def test_sampling_is_repeatable_and_varied(model_type: str) -> None:
 def test_sampling_does_not_touch_the_best_segmentation(model_type: str) -> None:
     tokenizer = trained(model_type)
     best = tokenizer.encode(sentences(20))
-    tokenizer.encode(sentences(20), Sampling(5, 0.3))
+    tokenizer.encode(sentences(20), Sampling("5", 0.3))
     assert tokenizer.encode(sentences(20)) == best
 
 

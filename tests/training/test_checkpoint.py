@@ -248,7 +248,7 @@ def test_a_hostile_training_state_is_refused(run: RunDirectory, tmp_path: Path) 
     assert witness.exists()
 
 
-@pytest.mark.parametrize("content", [None, "", "[1]", "null", '{"format": 1}', '{"step": 1}', '{"format": 1, "st'])
+@pytest.mark.parametrize("content", [None, "", "[1]", "null", '{"format": 2}', '{"step": 1}', '{"format": 2, "st'])
 def test_a_missing_or_damaged_description_is_refused(run: RunDirectory, content: str | None) -> None:
     path = run.save("best", new_model(1), 7, 2, METRICS)
     (path / "checkpoint.json").unlink()
@@ -266,8 +266,8 @@ def test_a_missing_or_damaged_description_is_refused(run: RunDirectory, content:
 def test_another_format_is_named(run: RunDirectory, more: dict[str, Any]) -> None:
     path = run.save("best", new_model(1), 7, 2, METRICS)
     fields = json.loads((path / "checkpoint.json").read_text(encoding="utf-8"))
-    (path / "checkpoint.json").write_text(json.dumps({**fields, **more, "format": 2}), encoding="utf-8")
-    with pytest.raises(CheckpointError, match=r"checkpoint\.json: format 2; this version reads format 1$"):
+    (path / "checkpoint.json").write_text(json.dumps({**fields, **more, "format": 1}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"checkpoint\.json: format 1; this version reads format 2$"):
         read_info(path)
 
 

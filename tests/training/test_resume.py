@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from seq2seq import atomic, build, runs
 from seq2seq.errors import CheckpointError, ConfigError, DataError
 from seq2seq.training import checkpoint
+from seq2seq.training.tracker import Tracker, Written
 from seq2seq.training.trainer import Trainer
 
 ATTENTIONS = [
@@ -230,6 +231,42 @@ def test_a_file_that_cant_be_opened_is_no_damage(data: Path, monkeypatch: pytest
     trainer = go_on(*given)
     assert trainer.state.step == 5
     trainer.train()
+
+
+def test_a_file_that_the_disk_does_not_give_back_is_damage(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = overrides(data, *SMALL, "trainer.save_every=2", "name=sector")
+    trainer = new_trainer(*given)
+    stop_at(trainer, 5)
+    trainer.train()
+    identity = checkpoint._identity
+
+    def fail(path: Path) -> dict[str, Any]:
+        if path.parent.name == "last":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return identity(path)
+
+    with monkeypatch.context() as context:
+        context.setattr(checkpoint, "_identity", fail)
+        trainer = go_on(*given)
+    assert trainer.state.step == 4
+    trainer.train()
+
+
+def test_what_was_reported_after_the_save_is_forgotten(tmp_path: Path) -> None:
+    tracker = Tracker(tmp_path)
+    tracker.scalars("train", {"loss": 1.0}, 1)
+    saved = Written(1, tracker.flush())
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    tracker.scalars("train", {"loss": 2.0}, 2)
+    tracker.close()
+    died = Tracker(tmp_path, saved)
+    died.scalars("train", {"loss": 3.0}, 2)
+    died.close()
+    assert len([*tmp_path.iterdir()]) == 3
+    Tracker(tmp_path, saved).close()
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert {name: after.pop(name) for name in before} == before
+    assert len(after) == 1  # the new one
 
 
 def test_no_whole_checkpoint_is_an_error(data: Path) -> None:
