@@ -34,6 +34,7 @@ RUN = [
     "tokenizer.sample=true",
     "model.dropout.readout=0.2",
     "trainer.average=ema",
+    *["schedule=plateau", "schedule.patience=0", "trainer.metric=loss"],
     "trainer.max_epochs=4",
     "trainer.batch_tokens=200",
     "trainer.save_every=2",
