@@ -180,9 +180,9 @@ DYING = [
 AVERAGES = {"ema": ["trainer.average=ema"], "last": ["trainer.average=last", "trainer.keep_last=2"]}
 
 
-@pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_reversals(tmp_path_factory.mktemp("few"), {"train": 60, "valid": 6, "test": 6})
+@pytest.fixture
+def few(tmp_path: Path) -> Path:
+    return write_reversals(tmp_path, {"train": 60, "valid": 6, "test": 6})
 
 
 def die(data: Path, average: str, deaths: dict[str, list[int]]) -> dict[str, list[int]]:
