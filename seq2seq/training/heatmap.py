@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 from matplotlib import font_manager
@@ -17,6 +18,8 @@ FONTS = [
     "DejaVu Sans",
     "Last Resort High-Efficiency",  # comes with matplotlib: a box for any letter, so that none is missing
 ]
+# Before 3.11, the first with that font, matplotlib draws a box of its own and warns of each.
+warnings.filterwarnings("ignore", message="Glyph .* missing from font|Matplotlib currently does not support")
 
 
 def attention_heatmap(weights: Tensor, src_pieces: Sequence[str], tgt_pieces: Sequence[str]) -> Figure:

@@ -4,10 +4,17 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seq2seq.training.heatmap import attention_heatmap
+from seq2seq.training.heatmap import FONTS, attention_heatmap
+
+NO_LAST_RESORT = FONTS[-1] not in font_manager.get_font_names()  # matplotlib before 3.11
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Glyph .* missing from font"),
+    pytest.mark.filterwarnings("ignore:Matplotlib currently does not support"),
+] * NO_LAST_RESORT
 
 
 def draw(src: Sequence[str], tgt: Sequence[str]) -> tuple[Figure, Axes, torch.Tensor]:
