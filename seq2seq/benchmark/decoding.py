@@ -90,7 +90,7 @@ def peers(config: BenchmarkConfig, beam_size: int, directory: Path) -> Search:
     ids = {piece: i for i, piece in enumerate(tokenizers.tgt.pieces(range(len(tokenizers.tgt))))}
 
     def search(lines: Sequence[str]) -> Searched:
-        src = [" ".join(tokenizers.src.pieces(ids)) for ids in tokenizers.src.encode(lines)]
+        src = [" ".join(tokenizers.src.pieces(row)) for row in tokenizers.src.encode(lines)]
         seconds, tgt = opennmt.translate(config, src, beam_size, directory)
         rows = ([ids.get(piece, UNK) for piece in line.split(" ")] for line in tgt)
         return Searched(seconds, [tokenizers.tgt.decode(row) for row in rows])
