@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from seq2seq.errors import DataError
 
+GROWTH = 200  # of a .gz, above 64 MB: text grows four- or fivefold, what is made to fill the memory a thousandfold
+
 
 class ParallelText(NamedTuple):
     """Sentence pairs and where they come from."""
@@ -36,10 +38,10 @@ def raw_lines(path: Path) -> list[bytes]:
     r"""The lines of a file, plain or ``.gz``, split on "\n" alone.
 
     Raises:
-        DataError: the file is missing, unreadable or empty.
+        DataError: the file is missing, unreadable, empty or, as a ``.gz``, out of all proportion.
     """
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        data = _decompressed(path) if path.suffix == ".gz" else path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; check the data.* paths") from None
     except (OSError, EOFError, zlib.error) as error:
@@ -47,6 +49,18 @@ def raw_lines(path: Path) -> list[bytes]:
     if not data:
         raise DataError(f"{path}: the file is empty; it needs at least one sentence")
     return data.removesuffix(b"\n").split(b"\n")
+
+
+def _decompressed(path: Path) -> bytes:
+    bound = max(64 * 2**20, GROWTH * path.stat().st_size)
+    with gzip.open(path) as file:
+        data = file.read(bound + 1)
+    if len(data) > bound:
+        raise DataError(
+            f"{path}: grows to over {bound:,} bytes, {GROWTH} times its size, which no text does; "
+            "if it is one, decompress it first"
+        )
+    return data
 
 
 def read_lines(path: Path) -> list[str]:

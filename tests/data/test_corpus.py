@@ -86,6 +86,12 @@ def test_a_directory_is_not_a_file(tmp_path: Path) -> None:
     assert one_line(raised).startswith(f"{tmp_path}: can't be read (")
 
 
+def test_a_gz_made_to_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "bomb.gz", b"a\n" * (40 * 2**20))
+    with pytest.raises(DataError, match=r"bomb\.gz: grows to over 67,108,864 bytes, 200 times its size"):
+        read_lines(path)
+
+
 @pytest.mark.parametrize(
     "damaged",
     [
