@@ -164,8 +164,8 @@ def fix(config: CheckConfig, checkup: Checkup, directory: Path) -> list[str]:
             raise DataError(
                 f"{name}: its sides do not belong together line by line; mend that first, then fix={directory}"
             )
+    originals = {path.resolve() for each in checkup.sizes for path in build.split_paths(config.data, each)}
     for name, targets in written.items():
-        originals = {path.resolve() for each in checkup.sizes for path in build.split_paths(config.data, each)}
         if originals & {target.resolve() for target in targets}:
             raise ConfigError(f"fix={directory}: the {name} files are there; choose another directory")
     directory.mkdir(parents=True, exist_ok=True)

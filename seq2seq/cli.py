@@ -52,7 +52,7 @@ def run(task: Callable[[Settings], Any], schema: type[Settings]) -> None:
         with user_errors(script):
             return task(load_settings(config, schema))
 
-    threading.excepthook = _unless_told
+    threading.excepthook = _report_thread
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that what is wrong with the settings arrives here
     register_schemas()
     with user_errors(script):
@@ -79,8 +79,8 @@ def user_errors(script: str) -> Iterator[None]:
         sys.exit(130)
 
 
-def _unless_told(failure: threading.ExceptHookArgs) -> None:
-    """Nothing of what TensorBoard's thread could not write: it tells the main thread, which ends with one line."""
+def _report_thread(failure: threading.ExceptHookArgs) -> None:
+    """A traceback, but not of a full disk: TensorBoard's thread hands that on to the script, which says it."""
     if not (isinstance(failure.exc_value, OSError) and failure.exc_value.errno in OF_THE_MACHINE):
         threading.__excepthook__(failure)
 

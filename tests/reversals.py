@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 
@@ -70,7 +71,12 @@ def new_trainer(*given: str) -> Trainer:
         return build.training(settings)
 
 
+def rows(run: Path) -> list[dict[str, Any]]:
+    """metrics.jsonl without what is time."""
+    found = map(json.loads, (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    return [{k: v for k, v in row.items() if k not in ("time", "tokens_per_second")} for row in found]
+
+
 def reported(trainer: Trainer, kind: str) -> list[dict[str, float]]:
     """What the run wrote down: its rows of one kind, "train" or "valid"."""
-    rows = [json.loads(line) for line in (trainer.run.path / "metrics.jsonl").read_text().splitlines()]
-    return [row for row in rows if row["kind"] == kind]
+    return [row for row in rows(trainer.run.path) if row["kind"] == kind]

@@ -20,12 +20,13 @@ from typing import Any
 
 import pytest
 import torch
-from reversals import overrides, write_reversals
+from reversals import overrides, rows, write_reversals
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from seq2seq.lock import locked
 
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 RUN = [
     "attention=bahdanau",
@@ -59,16 +60,15 @@ def train(data: Path) -> Train:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env=ONE_THREAD,
         )
 
     return started
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(data: Path) -> Path:
-    command = [sys.executable, str(SCRIPTS / "train.py"), *overrides(data, *RUN, "name=uninterrupted")]
-    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+def uninterrupted(train: Train, data: Path) -> Path:
+    assert ended(train("uninterrupted")) == 0
     return data / "runs" / "uninterrupted"
 
 
@@ -94,12 +94,6 @@ def assert_same(run: Path, other: Path) -> None:
     assert rows(run) == rows(other)
     assert points(run) == points(other)
     assert not [*run.glob(".*.tmp"), *run.glob(".*.old")]
-
-
-def rows(run: Path) -> list[dict[str, Any]]:
-    """metrics.jsonl without what is time."""
-    found = map(json.loads, (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    return [{k: v for k, v in row.items() if k not in ("time", "tokens_per_second")} for row in found]
 
 
 def points(run: Path) -> dict[str, list[Any]]:
@@ -195,7 +189,7 @@ def die(data: Path, average: str, deaths: dict[str, list[int]]) -> dict[str, lis
         text=True,
         check=True,
         timeout=3600,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env=ONE_THREAD,
     )
     return dict(map(json.loads, ended.stdout.splitlines()))
 
@@ -294,7 +288,7 @@ def test_a_machine_that_refuses(data: Path, begun: Path, uninterrupted: Path, tm
     starved = subprocess.run(
         [*STARVE[how], "sh", *command],
         cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "SIZE": str(4096 * (blocks + 60))},
+        env={**ONE_THREAD, "SIZE": str(4096 * (blocks + 60))},
         capture_output=True,
         text=True,
         check=False,

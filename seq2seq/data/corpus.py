@@ -57,7 +57,7 @@ def _decompressed(path: Path) -> bytes:
         data = file.read(bound + 1)
     if len(data) > bound:
         raise DataError(
-            f"{path}: grows to over {bound:,} bytes, {GROWTH} times its size, which no text does; "
+            f"{path}: grows to over {bound:,} bytes, more than {GROWTH} times its size, which no text does; "
             "if it is one, decompress it first"
         )
     return data

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 from seq2seq.atomic import atomic_directory
@@ -107,10 +107,7 @@ def save_tokens(tokens: TokenizedPairs, path: Path) -> None:
     for side, rows in tokens._asdict().items():
         tensors[f"{side}.ids"] = torch.tensor([i for row in rows for i in row], dtype=torch.int32)
         tensors[f"{side}.lengths"] = torch.tensor([len(row) for row in rows], dtype=torch.int32)
-    try:
-        save_file(tensors, path)
-    except SafetensorError as error:
-        raise DataError(f"{path.parent}: can't be written ({error})") from error
+    path.write_bytes(save(tensors))
 
 
 def load_tokens(path: Path) -> TokenizedPairs:

@@ -341,8 +341,9 @@ class Trainer:
         ``last/`` is saved before that: a run that is made longer later knows nothing of it.
         """
         self._save_last()
-        few = self.meter.updates < self.options.log_every / 2  # would be noise at the end of the curve
-        if self.meter.updates and not (few and self.meter.updates < self.state.step):
+        enough = self.meter.updates >= self.options.log_every / 2  # fewer are noise at the end of the curve
+        first = self.meter.updates == self.state.step
+        if enough or first or self.meter.skipped:
             self._report()
         if self.state.validated_step < self.state.step:
             self._validate()

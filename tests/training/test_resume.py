@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import random
 import shutil
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from reversals import new_trainer, overrides, settings_of, write_reversals
+from reversals import new_trainer, overrides, rows, settings_of, write_reversals
 from safetensors.torch import load_file
 
 from seq2seq import atomic, build, runs
@@ -85,12 +84,6 @@ def weights(run: Path) -> dict[str, dict[str, torch.Tensor]]:
     """Of all checkpoints but previous/, which depends on how often the run was saved."""
     paths = [path for path in run.glob("*/model.safetensors") if path.parent.name != "previous"]
     return {path.parent.name: load_file(str(path)) for path in paths}
-
-
-def rows(run: Path) -> list[dict[str, Any]]:
-    """metrics.jsonl without what is time."""
-    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in row.items() if k not in ("time", "tokens_per_second")} for row in found]
 
 
 def assert_same_run(one: Path, other: Path) -> None:

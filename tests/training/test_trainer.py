@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,23 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(data: Path) -> None
     assert all(value["step"] == 2 for value in trainer.optimizer.state.values())  # bias correction too
     assert trainer._report()["skipped"] == 2
     trainer.tracker.close()
+
+
+@pytest.mark.parametrize(("max_skipped", "error"), [(2, True), (3, False)])
+def test_updates_skipped_at_the_very_end_are_counted(data: Path, max_skipped: int, error: bool) -> None:
+    given = [
+        "trainer.log_every=8",
+        "trainer.max_steps=10",
+        "trainer.max_epochs=3",
+        f"trainer.max_skipped={max_skipped}",
+    ]
+    trainer = new_trainer(*overrides(data, *SMALL, *given, f"name=end{max_skipped}"))
+    loss = trainer._loss
+    trainer._loss = lambda batch: loss(batch) * (torch.inf if trainer.state.step >= 8 else 1)  # type: ignore[method-assign]
+    with pytest.raises(TrainingError, match="in 2 updates in a row, up to 10") if error else nullcontext():
+        trainer.train()
+    reports = {row["step"]: row["skipped"] for row in reported(trainer, "train")}
+    assert reports == ({8: 0} if error else {8: 0, 10: 2})
 
 
 def test_training_stops_when_nothing_is_finite_any_more(data: Path) -> None:
