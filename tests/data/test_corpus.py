@@ -99,6 +99,7 @@ def test_a_gz_made_to_fill_the_memory_is_refused(tmp_path: Path) -> None:
         gzip.compress(b"a\n" * 1000)[:20],  # cut short
         gzip.compress(b"a\nb\n")[:10] + b"\xff" * 20,  # not deflate
     ],
+    ids=["plain", "cut short", "not deflate"],  # the bytes have the time in them
 )
 def test_damaged_gz_is_refused(tmp_path: Path, damaged: bytes) -> None:
     path = tmp_path / "file.gz"
