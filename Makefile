@@ -21,7 +21,7 @@ test: $(VENV)/.installed-dev ## run the tests
 test-faults: $(VENV)/.installed-dev ## kill, starve and feed nonsense for a quarter of an hour
 	$(RUN) -m pytest -q -s -m "faults or fuzz" --hypothesis-profile long --timeout 3600
 
-lint: $(VENV)/.installed-dev ## style, and which room may import which
+lint: $(VENV)/.installed-dev ## style, and which layer may import which
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(VENV)/bin/lint-imports
@@ -29,8 +29,8 @@ lint: $(VENV)/.installed-dev ## style, and which room may import which
 types: $(VENV)/.installed-dev ## mypy --strict
 	$(RUN) -m mypy
 
-phrasebook: $(VENV)/.installed ## write data/phrasebook/ anew from its grammar
-	$(RUN) -m seq2seq.data.phrasebook data/phrasebook
+phrasebook: $(VENV)/.installed ## generate data/phrasebook/ again from its grammar
+	$(RUN) scripts/generate_phrasebook.py data/phrasebook
 
 clean: ## remove the environment and caches; runs/ and downloads stay
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -2,16 +2,18 @@
 
 import sys
 
-from seq2seq import cli
-from seq2seq.config import BenchmarkConfig
+from benchmarking.settings import BenchmarkConfig, check_benchmark
+
+from seq2seq.commands import frame
 
 
 def main(settings: BenchmarkConfig) -> None:
-    from seq2seq.benchmark import report
+    check_benchmark(settings)
+    from benchmarking import report
 
-    cli.log_to(sys.stderr)
+    frame.log_to(sys.stderr)
     print(report.run(settings))
 
 
 if __name__ == "__main__":
-    cli.run(main, BenchmarkConfig)
+    frame.run("benchmark", main, BenchmarkConfig)

@@ -1,24 +1,6 @@
-"""Look for what is odd in a corpus: python scripts/check_data.py [data=… KEY=VALUE ...] [fix=DIR]."""
+"""The same as `seq2seq check-data`, from a checkout."""
 
-import sys
-from pathlib import Path
-
-from seq2seq import cli
-from seq2seq.config import CheckConfig
-
-
-def main(settings: CheckConfig) -> None:
-    """Status 1 if training would stop at something."""
-    from seq2seq import checkup
-
-    cli.log_to(sys.stderr)
-    found = checkup.check_up(settings)
-    print(checkup.report(found))
-    if settings.fix:
-        print("\n".join(checkup.fix(settings, found, Path(settings.fix))))
-    if found.stops_training:
-        sys.exit(1)
-
+from seq2seq.commands.check_data import main
 
 if __name__ == "__main__":
-    cli.run(main, CheckConfig)
+    main()

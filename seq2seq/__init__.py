@@ -1,1 +1,43 @@
-"""Recurrent sequence-to-sequence translation with attention."""
+"""Recurrent sequence-to-sequence translation with attention.
+
+``seq2seq.load("runs/NAME").translate(["Ein Hund läuft."])`` translates with a trained model. Training is a
+command, ``seq2seq train``; so is everything else, and ``seq2seq --help`` lists them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seq2seq.errors import CheckpointError, ConfigError, DataError, DecodingError, TrainingError, UserError
+
+if TYPE_CHECKING:
+    from seq2seq.build.inference import load
+    from seq2seq.decoding.translator import Candidate, Translation, Translator
+
+__version__ = "0.1.0"
+__all__ = [
+    "Candidate",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DecodingError",
+    "TrainingError",
+    "Translation",
+    "Translator",
+    "UserError",
+    "__version__",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """What needs torch, imported when it is first asked for: `seq2seq --help` should not wait for it."""
+    if name == "load":
+        from seq2seq.build.inference import load
+
+        return load
+    if name in ("Candidate", "Translation", "Translator"):
+        from seq2seq.decoding import translator
+
+        return getattr(translator, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,8 +1,13 @@
 """Errors meant for the person at the terminal: one line that names the place, the value and the remedy."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(Exception):
-    """Something the user can mend; printed as one line, without a traceback."""
+    """Something the user can put right; printed as one line, without a traceback."""
 
 
 class ConfigError(UserError):
@@ -14,8 +19,18 @@ class DataError(UserError):
 
 
 class TrainingError(UserError):
-    """Training can't go on. The message says where it stands and what to try."""
+    """Training can't continue. The message says where it stands and what to try."""
+
+
+class DecodingError(UserError):
+    """Search can't continue. The message says why and what to try."""
 
 
 class CheckpointError(UserError):
     """A run directory or checkpoint can't be used as asked."""
+
+
+def did_you_mean(given: object, valid: Iterable[str]) -> str:
+    """'; did you mean X?' for the nearest of ``valid``, or nothing."""
+    nearest = difflib.get_close_matches(str(given), list(valid), n=1, cutoff=0.6)
+    return f"; did you mean {nearest[0]}?" if nearest else ""

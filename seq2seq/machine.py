@@ -1,8 +1,9 @@
-"""What the machine has, and how to use it: memory and precision."""
+"""What the machine has, and how to use it: device, threads, memory and precision."""
 
 from __future__ import annotations
 
 import ctypes
+import logging
 import sys
 from typing import NamedTuple
 
@@ -10,16 +11,25 @@ import torch
 
 from seq2seq.errors import ConfigError
 
+logger = logging.getLogger(__name__)
+
 # mallopt(3): parameters of glibc's allocator, and the values that keep freed memory for the next tensor
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 KEPT = {M_MMAP_THRESHOLD: 2**30, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 2**26}
+
+
+def prepare(num_threads: int | None = None) -> None:
+    """Set up this process for computing: its number of threads, and that it keeps freed memory."""
+    keep_freed_memory()
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
 
 
 def keep_freed_memory() -> bool:
     """Have the C library keep freed memory instead of giving it back to the kernel after each large tensor.
 
     An update allocates and frees the same large tensors as the one before it; fetching them from the kernel
-    costs a page fault for every 4 kB. Gives whether the C library knows how: glibc does.
+    costs a page fault for every 4 kB. Gives whether the C library does all of it: glibc does.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -27,7 +37,37 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except AttributeError:  # another C library
         return False
-    return all(mallopt(parameter, value) == 1 for parameter, value in KEPT.items())
+    taken = [mallopt(parameter, value) == 1 for parameter, value in KEPT.items()]  # each, whatever came of another
+    if not all(taken):
+        logger.info("the C library takes %d of %d settings that keep freed memory", sum(taken), len(taken))
+    return all(taken)
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that ``machine.device`` names; auto takes a GPU if torch has one.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    has_mps = torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"machine.device={name}: torch sees no CUDA device here; use machine.device=cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"machine.device={name}: torch sees cuda:0 to cuda:{torch.cuda.device_count() - 1} only")
+    if device.type == "mps" and not has_mps:
+        raise ConfigError("machine.device=mps: torch sees no Apple GPU here; use machine.device=cpu")
+    return device
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until ``device`` has computed what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 class Precision(NamedTuple):
@@ -38,7 +78,7 @@ class Precision(NamedTuple):
 
     @property
     def dtype(self) -> torch.dtype:
-        """As torch calls it; the matrices of int8 are made by ``seq2seq.model.int8``, the others stay in fp32."""
+        """As torch calls it; int8 matrices are made by ``seq2seq.decoding.int8``, all else stays in fp32."""
         return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.name, torch.float32)
 
     def products(self, device: torch.device) -> torch.autocast:
@@ -71,6 +111,8 @@ def choose_precision(asked: str, device: torch.device) -> Precision:
         if torch.cuda.get_device_capability(device) >= (7, 0):
             return Precision("fp16", "the GPU has fp16 products, but none in bf16")
         return Precision("fp32", "the GPU has no faster products")
+    if device.type == "mps":
+        return Precision("fp32", "the Apple GPU's low precision is untried")
     if torch.cpu._is_amx_tile_supported():
         return Precision("bf16", "the processor has AMX")
     return Precision("fp32", "the processor has no AMX, without which bf16 is slower")

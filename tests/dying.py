@@ -13,14 +13,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-
-import train
 from reversals import settings_of
 
-from seq2seq.config import TrainConfig
+from seq2seq.commands.train import train
+from seq2seq.settings.schema import TrainConfig
 
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
 
@@ -47,7 +44,7 @@ def start(settings: TrainConfig, die_at: int | None) -> int:
     if not (process := os.fork()):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         changes = count_changes(die_at)
-        train.main(settings)
+        train(settings)
         os.write(writing, str(changes()).encode())
         os._exit(0)
     os.close(writing)
@@ -65,7 +62,7 @@ def main() -> None:
     # Once, before the processes part: what training imports sooner or later.
     import torch._dynamo  # noqa: F401
 
-    import seq2seq.build  # noqa: F401
+    import seq2seq.build.training  # noqa: F401
 
     for name, deaths in wanted.items():
         run = dataclasses.replace(settings, name=name)

@@ -9,9 +9,11 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
-from seq2seq import build, cli
-from seq2seq.config import TrainConfig, load_settings, register_schemas
-from seq2seq.runs import opened
+from seq2seq.build.training import training
+from seq2seq.commands import frame
+from seq2seq.runs.directory import opened
+from seq2seq.settings.compose import load_settings, register_schemas
+from seq2seq.settings.schema import TrainConfig
 from seq2seq.training.trainer import Trainer
 
 LETTERS = "abcdefghijkl"
@@ -60,7 +62,7 @@ def overrides(data: Path, *more: str) -> list[str]:
 
 def settings_of(*given: str) -> TrainConfig:
     register_schemas()
-    with initialize_config_dir(str(cli.CONFIGS), version_base="1.3"):
+    with initialize_config_dir(str(frame.CONFIGS), version_base="1.3"):
         return load_settings(compose("train", list(given)), TrainConfig)
 
 
@@ -68,7 +70,7 @@ def new_trainer(*given: str) -> Trainer:
     """All that train.py builds for these settings."""
     settings = settings_of(*given)
     with opened(settings):
-        return build.training(settings)
+        return training(settings)
 
 
 def rows(run: Path) -> list[dict[str, Any]]:

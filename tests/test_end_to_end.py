@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from seq2seq import build
-from seq2seq.config import DecodeOverrides, MachineConfig, training_keys
+from seq2seq.build.inference import load_run
+from seq2seq.settings.schema import training_keys
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
@@ -41,7 +41,7 @@ def reversals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_each_attention_learns_to_reverse(reversals: Path, attention: list[str]) -> None:
     trainer = new_trainer(*overrides(reversals, *attention, "trainer.max_epochs=5"))
     assert trainer.train()["best"]["bleu"] > 95
-    loaded = build.load_run(str(trainer.run.path), "best", DecodeOverrides(), MachineConfig())
+    loaded = load_run(trainer.run.path)
     lines = (reversals / "test.src").read_text().splitlines()
     translations = loaded.translator.translate(lines)
     assert sum(t.text == line[::-1] for t, line in zip(translations, lines, strict=True)) >= 90
@@ -108,8 +108,8 @@ def finished(reversals: Path) -> Path:
     said = ended.stdout.decode()
     for expected in (
         "pairs read",
-        "evaluate.py run=",
-        "translate.py run=",
+        "evaluate run=",
+        "translate run=",
         "tensorboard --logdir",
         "max_steps=50",
     ):

@@ -24,7 +24,7 @@ from reversals import overrides, rows, write_reversals
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from seq2seq.lock import locked
+from seq2seq.storage.lock import locked
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -117,11 +117,11 @@ def test_a_signal_saves_and_the_same_command_goes_on(train: Train, data: Path, u
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (75, "")
     assert f"stopped: {name} after update" in out
-    assert "the same command goes on" in out
+    assert "the same command resumes" in out
     process = train(name)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
-    assert "going on from" in out
+    assert "resuming from" in out
     assert_same(run, uninterrupted)
     assert "nothing to do" in train(name).communicate(timeout=60)[0]
 
@@ -319,7 +319,7 @@ def test_a_disk_that_fills_up_between_saves(data: Path, tmp_path: Path) -> None:
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     errors = [line for line in ended.stderr.splitlines() if not line.startswith("cat: ")]
     assert (ended.returncode, errors) == (1, ["error: runs/x: No space left on device"])
-    assert "going on from runs/x/last" in ended.stdout
+    assert "resuming from runs/x/last" in ended.stdout
     assert "finished: max_steps=3" in ended.stdout
 
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from reversals import new_trainer, overrides, write_reversals
 from safetensors.torch import load_file
 
-from seq2seq.config import read_train_config
 from seq2seq.data import corpus
-from seq2seq.data.tokenizer import UNK, Tokenizer
-from seq2seq.data.tokenizer_pair import TokenizerPair
 from seq2seq.errors import CheckpointError, DataError
-from seq2seq.training.checkpoint import check_vocabulary, read_info, read_training
+from seq2seq.runs.checkpoint import check_vocabulary, read_info, read_training
+from seq2seq.settings.compose import read_train_config
+from seq2seq.text.tokenizer import UNK, Tokenizer
+from seq2seq.text.tokenizer_pair import TokenizerPair
 
 pytestmark = pytest.mark.fuzz
 

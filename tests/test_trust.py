@@ -14,10 +14,11 @@ import pytest
 import torch
 from reversals import new_trainer, overrides, settings_of, write_reversals
 
-from seq2seq import build, runs
-from seq2seq.config import DecodeOverrides, MachineConfig
+from seq2seq.build.inference import load_run
+from seq2seq.build.training import training
 from seq2seq.errors import UserError
-from seq2seq.training import checkpoint
+from seq2seq.runs import checkpoint
+from seq2seq.runs import directory as runs
 
 SMALL = ["trainer.max_steps=2", "tokenizer=unigram", "tokenizer.vocab_size=300"]
 
@@ -87,7 +88,7 @@ def use(run: Path, training: bool) -> None:
         checkpoint.read_info(run / "last")
         checkpoint.read_training(run / "last")
     else:
-        build.load_run(str(run), "last", DecodeOverrides(), MachineConfig())
+        load_run(run, "last")
 
 
 @pytest.mark.parametrize(("name", "spoil"), PLACES)
@@ -117,5 +118,5 @@ def test_no_file_of_the_cache_can_run_code(
         spoil(path, tmp_path / "witness")
     settings = settings_of(*overrides(made, *SMALL, "name=cached"), f"data.cache_dir={cache}")
     with contextlib.suppress(UserError), runs.opened(settings):
-        build.training(settings).tracker.close()
+        training(settings).tracker.close()
     assert not (tmp_path / "witness").exists()

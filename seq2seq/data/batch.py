@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seq2seq.data.tokenizer import BOS, EOS, PAD
+from seq2seq.text.tokenizer import BOS, EOS, PAD
 
 
 class TokenizedPairs(NamedTuple):
@@ -56,6 +56,7 @@ class Batch(NamedTuple):
     src_mask: Tensor  # (B, S) True on real tokens
     tgt_in: Tensor  # (B, T) <s>, then words
     tgt_out: Tensor  # (B, T) words, then </s>
+    places: Tensor  # (N,) where the real target tokens are among all B·T, row after row
 
     @property
     def tgt_mask(self) -> Tensor:
@@ -63,10 +64,9 @@ class Batch(NamedTuple):
         return self.tgt_out != PAD
 
     @property
-    def targets(self) -> tuple[Tensor, Tensor]:
-        """Where the real target tokens are among all B·T, row after row, and what they are: (N,) both."""
-        places = self.tgt_mask.flatten().nonzero().squeeze(1)
-        return places, self.tgt_out.flatten()[places]
+    def targets(self) -> Tensor:
+        """(N,) the real target tokens."""
+        return self.tgt_out.flatten().index_select(0, self.places)
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on ``device``."""
@@ -83,7 +83,8 @@ def collate(src: Sequence[Sequence[int]], tgt: Sequence[Sequence[int]]) -> Batch
     src_ids, src_mask = pad([[*ids, EOS] for ids in src])
     tgt_in, _ = pad([[BOS, *ids] for ids in tgt])
     tgt_out, _ = pad([[*ids, EOS] for ids in tgt])
-    return Batch(src_ids, src_mask, tgt_in, tgt_out)
+    places = (tgt_out != PAD).flatten().nonzero().squeeze(1)  # on the host: a GPU would be waited for
+    return Batch(src_ids, src_mask, tgt_in, tgt_out, places)
 
 
 def pad(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
-from seq2seq.data.download import fetch
 from seq2seq.errors import DataError
+from seq2seq.storage.download import fetch
 
 COMMIT = "a3d2e0d26b56f3846f66a952536ffed4e401d05a"  # of github.com/multi30k/dataset; the hashes belong to it
 URL_BASE = f"https://raw.githubusercontent.com/multi30k/dataset/{COMMIT}/data/task1/raw"

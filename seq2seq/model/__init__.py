@@ -1,9 +1,9 @@
 """The model: attention, encoder, decoder, and the three put together."""
 
 from seq2seq.model.attention import ATTENTIONS, Attention, Memory
-from seq2seq.model.decoder import Decoder, DecoderState, StepOutput
+from seq2seq.model.decoder import Decoder, DecoderState
 from seq2seq.model.embedding import Embedding
-from seq2seq.model.encoder import BRIDGES, Encoder, EncoderOutput
+from seq2seq.model.encoder import BRIDGES, Encoder
 from seq2seq.model.seq2seq import Seq2Seq
 
 __all__ = [
@@ -14,8 +14,6 @@ __all__ = [
     "DecoderState",
     "Embedding",
     "Encoder",
-    "EncoderOutput",
     "Memory",
     "Seq2Seq",
-    "StepOutput",
 ]

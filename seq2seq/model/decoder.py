@@ -33,16 +33,8 @@ class DecoderState(NamedTuple):
         return DecoderState(*(part.index_select(0, rows) for part in self))
 
 
-class StepOutput(NamedTuple):
-    """One decoder step of search."""
-
-    logits: Tensor  # (B, V) of the next token, before softmax
-    weights: Tensor  # (B, S) attention weights of the context that was read out
-    state: DecoderState
-
-
-class Recurrence(NamedTuple):
-    """The recurrence of all steps of teacher forcing."""
+class Unrolled(NamedTuple):
+    """The recurrence over all steps of teacher forcing."""
 
     hidden: Tensor  # (B, T, D) s_1 … s_T
     contexts: Tensor  # (B, T, M) those that are read out beside them
@@ -97,38 +89,42 @@ class Decoder(nn.Module):
         hidden = layers[0]
         return DecoderState(hidden, layers[1:].transpose(0, 1), *self.attention(hidden, memory))
 
-    def recur(self, embedded: Tensor, state: DecoderState, memory: Memory) -> DecoderState:
+    def next_state(self, embedded: Tensor, state: DecoderState, memory: Memory) -> DecoderState:
         """One step of the recurrence: ``embedded`` (B, E) is the previous word y_{t-1}."""
         inputs = self.recurrent_dropout(torch.cat([state.context, embedded], dim=1))
         hidden = self.cell(inputs, state.hidden)
         context, weights = self.attention(hidden, memory)
         return DecoderState(hidden, state.upper, context, weights)
 
-    def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> StepOutput:
-        """Read the words ``tokens`` (B,), give the logits of the words after them."""
-        new = self.recur(self._embed(tokens), state, memory)
+    def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> tuple[Tensor, Tensor, DecoderState]:
+        """Read the words ``tokens`` (B,).
+
+        Returns:
+            Logits (B, V) of the words after them, the weights (B, S) of the context that was read out, the state.
+        """
+        new = self.next_state(self._embed(tokens), state, memory)
         top, upper = self._upper_layers(new.hidden.unsqueeze(1), state.upper)
         new = new._replace(upper=upper)
         read = new if self.attention.reads_new_context else state
         logits = self.output(self._read_out(top.squeeze(1), read.context))
-        return StepOutput(logits, read.weights, new)
+        return logits, read.weights, new
 
     def forward(self, tgt_in: Tensor, layers: Tensor, memory: Memory) -> DecoderOutput:
         """Teacher forcing: ``tgt_in`` (B, T) are the words fed in, from the sentence start on.
 
         The same as ``start`` and repeated ``step``; what does not depend on the state is done for all T at once.
         """
-        hidden, contexts, weights = self.recurrence(self._embed(tgt_in), layers[0], memory)
+        hidden, contexts, weights = self.unroll(self._embed(tgt_in), layers[0], memory)
         top, _ = self._upper_layers(hidden, layers[1:].transpose(0, 1))
         return DecoderOutput(self._read_out(top, contexts), weights)
 
-    def recurrence(self, embedded: Tensor, start: Tensor, memory: Memory) -> Recurrence:
+    def unroll(self, embedded: Tensor, start: Tensor, memory: Memory) -> Unrolled:
         """All steps of the recurrence from s_0, ``start`` (B, D); ``embedded`` (B, T, E) are the words fed in."""
         states = [self.start(start.unsqueeze(0), memory)]
         for word in embedded.unbind(dim=1):
-            states.append(self.recur(word, states[-1], memory))
+            states.append(self.next_state(word, states[-1], memory))
         read = states[1:] if self.attention.reads_new_context else states[:-1]
-        return Recurrence(
+        return Unrolled(
             torch.stack([state.hidden for state in states[1:]], dim=1),
             torch.stack([state.context for state in read], dim=1),
             torch.stack([state.weights for state in read], dim=1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -10,14 +10,6 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seq2seq.model.dropout import Dropout
 from seq2seq.model.embedding import Embedding
-
-
-class EncoderOutput(NamedTuple):
-    """Encoder states and what the decoder starts from."""
-
-    states: Tensor  # (B, S, M) H, zero on padding; M = 2 × hidden size
-    final_state: Tensor  # (B, M) last forward and last backward state of the top layer
-    mask: Tensor  # (B, S) True on real tokens
 
 
 class Encoder(nn.Module):
@@ -45,14 +37,19 @@ class Encoder(nn.Module):
         self.layer_dropout = Dropout(layer_dropout)
         self.memory_size = 2 * hidden_size
 
-    def forward(self, src: Tensor, mask: Tensor) -> EncoderOutput:
-        """Encode ``src`` (B, S) token ids; ``mask`` (B, S) is True on real tokens, at least one a row."""
+    def forward(self, src: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode ``src`` (B, S) token ids; ``mask`` (B, S) is True on real tokens, at least one a row.
+
+        Returns:
+            Encoder states H (B, S, M), zero on padding, with M = 2 × hidden size; and what the decoder starts
+            from, the last forward and the last backward state of the top layer (B, M).
+        """
         embedded = self.embedding_dropout(self.embedding(src))  # (B, S, E)
         lengths = mask.sum(dim=1).cpu()  # packing wants them on the host
         packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
         packed_states, last = self.gru(packed)  # last: (2L, B, H), forward and backward of each layer
         states, _ = pad_packed_sequence(packed_states, batch_first=True, total_length=src.size(1))
-        return EncoderOutput(states, torch.cat([last[-2], last[-1]], dim=1), mask)
+        return states, torch.cat([last[-2], last[-1]], dim=1)
 
     if TYPE_CHECKING:
         __call__ = forward

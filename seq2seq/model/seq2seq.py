@@ -53,8 +53,8 @@ class Seq2Seq(nn.Module):
 
     def step(self, tokens: Tensor, state: Decoding) -> tuple[Tensor, Tensor, Decoding]:
         """One step of search: words (B,) in; logits (B, V) of the next ones, weights (B, S), new state."""
-        output = self.decoder.step(tokens, state.state, state.memory)
-        return output.logits, output.weights, Decoding(output.state, state.memory)
+        logits, weights, new = self.decoder.step(tokens, state.state, state.memory)
+        return logits, weights, Decoding(new, state.memory)
 
     def forward(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> DecoderOutput:
         """Teacher forcing: read-outs (B, T, R) and attention weights (B, T, S) for ``tgt_in`` (B, T)."""
@@ -62,9 +62,8 @@ class Seq2Seq(nn.Module):
 
     def _read(self, src: Tensor, src_mask: Tensor) -> tuple[Tensor, Memory]:
         """First decoder state of each layer (L, B, D), and what there is to attend to."""
-        encoded = self.encoder(src, src_mask)
-        memory = self.decoder.attention.prepare(encoded.states, encoded.mask)
-        return self.bridge(encoded.final_state), memory
+        states, final_state = self.encoder(src, src_mask)
+        return self.bridge(final_state), self.decoder.attention.prepare(states, src_mask)
 
     def num_parameters(self) -> int:
         """Trainable numbers; a tied matrix counts once."""

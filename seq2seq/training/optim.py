@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
+from seq2seq.settings.schema import OptimizerConfig, PlateauConfig, ScheduleConfig
+from seq2seq.training.state import require_keys
+
 OPTIMIZERS: dict[str, type[Adam]] = {"adam": Adam, "adamw": AdamW}
+LOWER_IS_BETTER = ("loss", "ppl")
 
 
-class Schedule(Protocol):
-    """The learning rate of each update, as a factor of the optimizer's own."""
+def new_optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerConfig) -> Optimizer:
+    """Fused, so that ``found_inf`` can skip an update without waiting for the device."""
+    return OPTIMIZERS[settings.name](
+        parameters,
+        lr=settings.lr,
+        betas=(settings.betas[0], settings.betas[1]),
+        eps=settings.eps,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
 
-    def factor(self, step: int) -> float:
-        """For update ``step``, counted from 1."""
 
-    def validated(self, metrics: dict[str, float]) -> None:
-        """Told of each validation."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """What ``load_state_dict`` needs to go on."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
+def higher_is_better(metric: str, value: float) -> float:
+    """``value`` of a metric so that a higher one is better; NaN is the worst there is."""
+    if math.isnan(value):
+        return -math.inf
+    return -value if metric in LOWER_IS_BETTER else value
 
 
 def warmup(step: int, warmup_steps: int) -> float:
@@ -35,24 +42,32 @@ def warmup(step: int, warmup_steps: int) -> float:
 
 
 class Constant:
-    """1 after the warm-up."""
+    """The learning rate of each update, as a factor of the optimizer's own: 1 after the warm-up."""
 
-    def __init__(self, warmup_steps: int = 0) -> None:
-        self.warmup_steps = warmup_steps
+    saved: ClassVar[tuple[str, ...]] = ()
+    """The attributes that change in training."""
+
+    def __init__(self, settings: ScheduleConfig, lr: float, total_steps: int) -> None:
+        """``lr`` is the optimizer's rate, ``total_steps`` the number of updates of the whole run."""
+        self.warmup_steps = settings.warmup_steps
+        self.total_steps = total_steps
 
     def factor(self, step: int) -> float:
-        """1 after the warm-up."""
+        """For update ``step``, counted from 1."""
         return warmup(step, self.warmup_steps)
 
-    def validated(self, metrics: dict[str, float]) -> None:
-        """Nothing depends on it."""
+    def on_validation(self, metrics: dict[str, float]) -> None:
+        """Told of each validation."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: the step is all there is."""
-        return {}
+        """What ``load_state_dict`` needs to resume."""
+        return {name: getattr(self, name) for name in self.saved}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to load."""
+        """Resume from ``state``."""
+        require_keys(state, self.saved, "schedule")
+        for name in self.saved:
+            setattr(self, name, state[name])
 
 
 class InverseSqrt(Constant):
@@ -66,10 +81,6 @@ class InverseSqrt(Constant):
 class Linear(Constant):
     """A linear fall to 0 after the warm-up (Defazio et al., 2023, "When, why and how much?")."""
 
-    def __init__(self, total_steps: int, warmup_steps: int = 0) -> None:
-        super().__init__(warmup_steps)
-        self.total_steps = total_steps
-
     def factor(self, step: int) -> float:
         """1 at the end of the warm-up, and the last update is the last that is not 0."""
         end, peak = self.total_steps + 1, max(1, self.warmup_steps)
@@ -77,41 +88,37 @@ class Linear(Constant):
 
 
 class Plateau(Constant):
-    """Times ``decay`` whenever ``metric`` has not improved for more than ``patience`` validations."""
+    """Times a factor whenever a metric has not improved for more than ``patience`` validations."""
 
-    def __init__(
-        self, metric: str, decay: float, patience: int, min_factor: float = 0.0, warmup_steps: int = 0
-    ) -> None:
-        super().__init__(warmup_steps)
-        self.metric, self.decay, self.patience, self.min_factor = metric, decay, patience, min_factor
+    saved = ("current", "best", "waited")
+
+    def __init__(self, settings: PlateauConfig, lr: float, total_steps: int) -> None:
+        super().__init__(settings, lr, total_steps)
+        self.settings = settings
+        self.min_factor = settings.min_lr / lr
         self.current, self.best, self.waited = 1.0, -math.inf, 0
 
     def factor(self, step: int) -> float:
         """The current factor."""
         return self.current * warmup(step, self.warmup_steps)
 
-    def validated(self, metrics: dict[str, float]) -> None:
+    def on_validation(self, metrics: dict[str, float]) -> None:
         """Lower the factor if it is time."""
-        value = goodness(self.metric, metrics[self.metric])
+        value = higher_is_better(self.settings.metric, metrics[self.settings.metric])
         if value > self.best:
             self.best, self.waited = value, 0
             return
         self.waited += 1
-        if self.waited > self.patience:
-            self.current, self.waited = max(self.current * self.decay, self.min_factor), 0
-
-    def state_dict(self) -> dict[str, Any]:
-        """Current factor, best value and validations waited."""
-        return {"current": self.current, "best": self.best, "waited": self.waited}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
-        self.current, self.best, self.waited = state["current"], state["best"], state["waited"]
+        if self.waited > self.settings.patience:
+            self.current, self.waited = max(self.current * self.settings.factor, self.min_factor), 0
 
 
-def goodness(metric: str, value: float) -> float:
-    """``value`` so that higher is better."""
-    return -value if metric in ("loss", "ppl") else value
+SCHEDULES: dict[str, type[Constant]] = {
+    "constant": Constant,
+    "inverse_sqrt": InverseSqrt,
+    "linear": Linear,
+    "plateau": Plateau,
+}
 
 
 def set_lr(optimizer: Optimizer, lr: float) -> None:
@@ -143,6 +150,11 @@ class Ema:
             kept = parameter.detach().clone()
             parameter.copy_(average)
             average.copy_(kept)
+
+    def load_weights(self, weights: Iterable[Tensor]) -> None:
+        """Resume from saved ``weights``."""
+        for average, saved in zip(self.weights, weights, strict=True):
+            average.copy_(saved)
 
 
 def mean_of(states: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from seq2seq.training.heatmap import attention_heatmap
-from seq2seq.translator import Translation
+from seq2seq.decoding.heatmap import attention_heatmap
+from seq2seq.decoding.translator import Translation
 
 ROWS, EVENTS = "metrics.jsonl", "events.out.tfevents.*"
 

@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -17,59 +16,24 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
-from seq2seq.atomic import naming
-from seq2seq.data.batch import Batch, to_device
+from seq2seq.data.batch import Batch
 from seq2seq.data.loader import BatchLoader
 from seq2seq.errors import ConfigError, TrainingError
-from seq2seq.machine import FP32, Precision
+from seq2seq.evaluation.teacher_forcing import batch_loss
+from seq2seq.machine import FP32, Precision, synchronize
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
-from seq2seq.training.checkpoint import RunDirectory, read_info, read_weights
-from seq2seq.training.loss import Loss, output_loss
-from seq2seq.training.optim import Ema, Schedule, goodness, mean_of, set_lr
+from seq2seq.runs.checkpoint import RunDirectory, read_info, read_weights
+from seq2seq.settings.schema import TrainerConfig
+from seq2seq.storage.atomic import naming
+from seq2seq.training.meter import Meter
+from seq2seq.training.optim import Constant, Ema, higher_is_better, mean_of, set_lr
 from seq2seq.training.progress import Progress
+from seq2seq.training.state import TrainState, require_keys
 from seq2seq.training.stopping import StopRequest
 from seq2seq.training.tracker import Tracker
-from seq2seq.training.validator import ValidationResult, Validator, perplexity
+from seq2seq.training.validator import ValidationResult, Validator
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainerOptions:
-    """When to update, validate, save and stop."""
-
-    lr: float
-    max_epochs: int | None
-    max_steps: int | None
-    total_steps: int  # updates until the first of the two: exact but for sampled tokens
-    accumulate: int
-    clip_norm: float | None
-    label_smoothing: float
-    validate_every: int
-    validate_unit: str  # "epochs" or "steps"
-    save_every: int | None  # updates, besides after each validation
-    metric: str
-    patience: int | None
-    average_last: bool
-    keep_last: int
-    log_every: int
-    max_skipped: int
-    num_samples: int
-
-
-@dataclass
-class TrainState:
-    """How far training has come."""
-
-    step: int = 0  # optimizer updates
-    epoch: int = 0  # epochs completed
-    batch: int = 0  # batches of this epoch that have been used
-    waited: int = 0  # validations since the best
-    best: dict[str, float] = field(default_factory=dict)  # metrics of the best validation
-    best_step: int = 0
-    validated: dict[str, float] = field(default_factory=dict)  # metrics of the last validation
-    validated_step: int = 0
-    seconds: float = 0.0  # spent in earlier starts of this run
 
 
 class Trainer:
@@ -79,25 +43,33 @@ class Trainer:
         self,
         model: Seq2Seq,
         optimizer: Optimizer,
-        schedule: Schedule,
+        schedule: Constant,
         loader: BatchLoader,
         validator: Validator,
         run: RunDirectory,
         tracker: Tracker,
-        options: TrainerOptions,
+        settings: TrainerConfig,
+        total_steps: int,
         ema: Ema | None = None,
         precision: Precision = FP32,
     ) -> None:
+        """``total_steps`` is the number of updates that ``settings`` come to."""
         self.model, self.optimizer, self.schedule, self.ema = model, optimizer, schedule, ema
         self.loader, self.validator = loader, validator
         self.run, self.tracker = run, tracker
-        self.options = options
+        self.settings, self.total_steps = settings, total_steps
         self.device = parameter_device(model)
         self.precision, self.scaler = precision, precision.scaler(parameter_device(model))
         self.state = TrainState()
         self.meter = Meter(self.device)
         self.skipped_in_row = torch.zeros((), device=self.device)
-        self._started = time.monotonic()
+        self._started = self._lap_began = time.monotonic()
+
+    @property
+    def lr(self) -> float:
+        """The learning rate at its peak."""
+        lr: float = self.optimizer.defaults["lr"]
+        return lr
 
     def train(self, stop: StopRequest | None = None) -> dict[str, Any]:
         """Run to the end, or until a signal asks to stop: noted by ``stop``, or from now on.
@@ -105,7 +77,7 @@ class Trainer:
         Gives the result: why it ended, the best metrics, updates, seconds; "signal" is there if it can go on.
         """
         self._started = time.monotonic()
-        progress = Progress(self.options.total_steps, self.state.step)
+        progress = Progress(self.total_steps, self.state.step)
         with (
             naming(self.run.path),  # TensorBoard's files, of which errors do not speak
             closing(self.tracker),
@@ -136,10 +108,12 @@ class Trainer:
     def _loop(self, progress: Progress, stop: StopRequest) -> str | None:
         """Why training is over; None if it was asked to stop before that."""
         while True:
+            self._lap()
             epoch = self.loader.epoch(self.state.epoch).after(self.state.batch)
-            for batches in groups(epoch, self.options.accumulate):
+            for batches in groups(epoch, self.settings.accumulate):
                 self.update(batches)
-                if self.state.step % self.options.log_every == 0:
+                self.meter.seconds += self._lap()  # making the batches, or drawing their pieces, counts
+                if self.state.step % self.settings.log_every == 0:
                     progress.show(self.state.step, self._report())
                 if self._due("steps", self.state.step):
                     self._validate()
@@ -148,8 +122,9 @@ class Trainer:
                     return reason
                 if stop.signal:
                     return None
-                if self.options.save_every and self.state.step % self.options.save_every == 0:
+                if self.settings.save_every and self.state.step % self.settings.save_every == 0:
                     self._save_last()
+                self._lap()
             self.state.epoch, self.state.batch = self.state.epoch + 1, 0
             if self._due("epochs", self.state.epoch):
                 self._validate()
@@ -162,42 +137,45 @@ class Trainer:
     def _seconds(self) -> float:
         return self.state.seconds + time.monotonic() - self._started
 
+    def _lap(self) -> float:
+        """Seconds since this was last asked for."""
+        before, self._lap_began = self._lap_began, time.monotonic()
+        return self._lap_began - before
+
     def update(self, batches: list[Batch]) -> None:
         """One optimizer update on the mean loss over all target tokens of ``batches``."""
-        started = time.monotonic()
         self.model.train()
-        num_tokens = sum(int(batch.tgt_mask.sum()) for batch in batches)
+        num_tokens = sum(len(batch.places) for batch in batches)
         for batch in batches:
             loss = self._loss(batch) / num_tokens
             self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
-        clip = math.inf if self.options.clip_norm is None else self.options.clip_norm
+        clip = math.inf if self.settings.clip_norm is None else self.settings.clip_norm
         norm = clip_grad_norm_(self.model.parameters(), clip)
         skipped = (~norm.isfinite()).float()
         self.skipped_in_row = (self.skipped_in_row + skipped) * skipped
         self.optimizer.found_inf = skipped  # type: ignore[attr-defined]  # torch takes no step where it is 1
         self.state.step += 1
         self.state.batch += len(batches)
-        set_lr(self.optimizer, self.options.lr * self.schedule.factor(self.state.step))
+        set_lr(self.optimizer, self.lr * self.schedule.factor(self.state.step))
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         if self.ema:
             self.ema.update(self.model, self.state.step)
-        self.meter.add_update(norm, skipped, time.monotonic() - started)
+        self.meter.add_update(norm, skipped)
 
     def _loss(self, batch: Batch) -> Tensor:
-        places, targets = (to_device(part, self.device) for part in batch.targets)  # found on the host: no waiting
-        src, src_mask, tgt_in, _ = batch.to(self.device)
         with self.precision.products(self.device):
-            readout = self.model(src, src_mask, tgt_in).readout.flatten(0, 1).index_select(0, places)
-            loss = output_loss(self.model.decoder.output, readout, targets, self.options.label_smoothing)
+            loss = batch_loss(self.model, batch.to(self.device), self.settings.label_smoothing)
         self.meter.add_batch(batch, loss)
         return loss.smoothed
 
     def _report(self) -> dict[str, float]:
-        if self.skipped_in_row >= self.options.max_skipped:
+        if self.skipped_in_row >= self.settings.max_skipped:
             raise self._diverged()
+        synchronize(self.device)  # else what a GPU has still to do would be free
+        self.meter.seconds += self._lap()
         values = {**self.meter.values(), "lr": self.optimizer.param_groups[0]["lr"]}
         self.tracker.scalars("train", values, self.state.step)
         self.meter = Meter(self.device)
@@ -213,7 +191,7 @@ class Trainer:
         return TrainingError(
             f"no finite gradient in {int(self.skipped_in_row)} updates in a row, up to {self.state.step:,}; lines "
             f"of the last batch: {shown}; largest norm {norms[largest]:.3g} ({largest}); "
-            f"{self.run.path / 'last'} is whole; lower optimizer.lr={self.options.lr:g} and start again with "
+            f"{self.run.path / 'last'} is whole; lower optimizer.lr={self.lr:g} and start again with "
             "overwrite=true"
         )
 
@@ -237,16 +215,16 @@ class Trainer:
         self.meter = Meter(self.device)
 
     def _due(self, unit: str, count: int) -> bool:
-        return self.options.validate_unit == unit and count % self.options.validate_every == 0
+        return self.settings.validate_unit == unit and count % self.settings.validate_every == 0
 
     def _stop_reason(self) -> str | None:
-        options, state = self.options, self.state
-        if options.patience is not None and state.waited >= options.patience:
-            return f"no better {options.metric} in {state.waited} validations"
-        if options.max_steps is not None and state.step >= options.max_steps:
-            return f"max_steps={options.max_steps}"
-        if options.max_epochs is not None and state.epoch >= options.max_epochs:
-            return f"max_epochs={options.max_epochs}"
+        settings, state = self.settings, self.state
+        if settings.patience is not None and state.waited >= settings.patience:
+            return f"no better {settings.metric} in {state.waited} validations"
+        if settings.max_steps is not None and state.step >= settings.max_steps:
+            return f"max_steps={settings.max_steps}"
+        if settings.max_epochs is not None and state.epoch >= settings.max_epochs:
+            return f"max_epochs={settings.max_epochs}"
         return None
 
     def _validate(self) -> None:
@@ -254,10 +232,10 @@ class Trainer:
         with self._averaged():
             result = self.validator.validate()
             self._report_validation(result)
-            if self.options.keep_last:
+            if self.settings.keep_last:
                 self._save(f"step-{self.state.step}")
-                self.run.keep_newest_steps(self.options.keep_last)
-        self.schedule.validated(result.metrics)
+                self.run.keep_newest_steps(self.settings.keep_last)
+        self.schedule.on_validation(result.metrics)
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -272,13 +250,15 @@ class Trainer:
 
     def _report_validation(self, result: ValidationResult, group: str = "valid") -> None:
         """Write the result down; save best/ if it is better."""
-        step, metric = self.state.step, self.options.metric
+        step, metric = self.state.step, self.settings.metric
         self.tracker.scalars(group, result.metrics, step)
-        shown = self.options.num_samples
+        shown = self.settings.num_samples
         self.tracker.samples(result.translations[:shown], self.validator.text.tgt[:shown], step)
         self.state.validated, self.state.validated_step = result.metrics, step
         best = self.state.best
-        better = not best or goodness(metric, result.metrics[metric]) > goodness(metric, best[metric])
+        better = not best or higher_is_better(metric, result.metrics[metric]) > higher_is_better(
+            metric, best[metric]
+        )
         if better:
             self.state.best, self.state.best_step, self.state.waited = result.metrics, step, 0
             self._save("best")
@@ -298,13 +278,14 @@ class Trainer:
         self.run.save(name, self.model, self.state.step, self.state.epoch, self.state.validated, training)
 
     def _save_last(self) -> None:
-        """All that it takes to go on from here."""
-        self._save("last", {**self._training_state(), "written": self.tracker.flush()})
+        """All that it takes to resume from here."""
+        self._save("last", {**self.state_dict(), "written": self.tracker.flush()})
 
-    def _training_state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
+        """All that resuming needs besides the model's weights."""
         return {
-            "state": {**vars(self.state), "seconds": self._seconds()},
-            "meter": vars(self.meter),
+            "state": {**self.state.state_dict(), "seconds": self._seconds()},
+            "meter": self.meter.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -314,25 +295,28 @@ class Trainer:
             "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
 
-    def resume(self, training: Mapping[str, Any]) -> None:
-        """Go on from what ``last/`` holds; the model has its weights already.
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Resume from what ``last/`` holds; the model has its weights already.
 
         The loader and the sampling of pieces need no more than the epoch: their randomness is made of it and the
         seed. Python's and NumPy's generators play no part in training.
+
+        Raises:
+            CheckpointError: something is missing, or there is something that no part knows.
         """
-        self.state = TrainState(**training["state"])
-        self.meter.__dict__.update(training["meter"])
-        self.meter.to(self.device)
-        self.optimizer.load_state_dict(training["optimizer"])
-        self.schedule.load_state_dict(training["schedule"])
-        if training["scaler"] and self.scaler.is_enabled():  # both starts were in fp16
-            self.scaler.load_state_dict(training["scaler"])
-        self.skipped_in_row = training["skipped_in_row"].to(self.device)
+        require_keys(saved, self.state_dict(), "training loop")
+        self.state.load_state_dict(saved["state"])
+        self.meter.load_state_dict(saved["meter"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.schedule.load_state_dict(saved["schedule"])
+        if saved["scaler"] and self.scaler.is_enabled():  # both starts were in fp16
+            self.scaler.load_state_dict(saved["scaler"])
+        self.skipped_in_row = saved["skipped_in_row"].to(self.device)
         if self.ema:
-            self.ema.weights = [weight.to(self.device) for weight in training["ema"]]
-        torch.set_rng_state(training["rng"])
-        if training["cuda_rng"] is not None and self.device.type == "cuda":
-            torch.cuda.set_rng_state(training["cuda_rng"], self.device)
+            self.ema.load_weights(saved["ema"])
+        torch.set_rng_state(saved["rng"])
+        if saved["cuda_rng"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(saved["cuda_rng"], self.device)
         self.run.forget_after(self.state.step)
 
     def _finish(self) -> None:
@@ -341,61 +325,21 @@ class Trainer:
         ``last/`` is saved before that: a run that is made longer later knows nothing of it.
         """
         self._save_last()
-        enough = self.meter.updates >= self.options.log_every / 2  # fewer are noise at the end of the curve
+        self._lap()
+        enough = self.meter.updates >= self.settings.log_every / 2  # fewer are noise at the end of the curve
         first = self.meter.updates == self.state.step
         if enough or first or self.meter.skipped:
             self._report()
         if self.state.validated_step < self.state.step:
             self._validate()
-        steps = self.run.keep_newest_steps(self.options.keep_last)
-        if self.options.average_last and len(steps) > 1:
+        steps = self.run.keep_newest_steps(self.settings.keep_last)
+        if self.settings.average == "last" and len(steps) > 1:
             logger.info("average of %s:", ", ".join(path.name for path in steps))
             for path in steps:
                 read_info(path)
             weights = mean_of(read_weights(path) for path in steps)
             self.model.load_state_dict(weights, strict=False)  # a tied matrix is stored once
             self._report_validation(self.validator.validate(), group="average")
-
-
-class Meter:
-    """Training values since the last report; sums stay on the device until they are asked for."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.loss = self.nll = self.norm = self.skipped = torch.zeros((), device=device)
-        self.tokens = self.real = self.padded = self.updates = 0
-        self.seconds = 0.0
-
-    def add_batch(self, batch: Batch, loss: Loss) -> None:
-        """Count a batch and its loss sums."""
-        self.loss = self.loss + loss.smoothed.detach()
-        self.nll = self.nll + loss.nll.detach()
-        tgt = int(batch.tgt_mask.sum())
-        self.tokens += tgt
-        self.real += tgt + int(batch.src_mask.sum())
-        self.padded += batch.src.numel() + batch.tgt_out.numel()
-
-    def add_update(self, norm: Tensor, skipped: Tensor, seconds: float) -> None:
-        """Count an optimizer update; ``skipped`` is 1 if it was not taken."""
-        self.norm = self.norm + norm.detach()
-        self.skipped = self.skipped + skipped
-        self.updates += 1
-        self.seconds += seconds
-
-    def to(self, device: torch.device) -> None:
-        """Keep the sums on ``device``."""
-        sums = self.loss, self.nll, self.norm, self.skipped
-        self.loss, self.nll, self.norm, self.skipped = (each.to(device) for each in sums)
-
-    def values(self) -> dict[str, float]:
-        """Means a target token (loss, ppl) and an update (grad_norm); speed in real target tokens."""
-        return {
-            "loss": float(self.loss) / self.tokens,
-            "ppl": perplexity(float(self.nll) / self.tokens),
-            "grad_norm": float(self.norm) / self.updates,
-            "skipped": float(self.skipped),
-            "tokens_per_second": self.tokens / self.seconds,
-            "pad_ratio": 1 - self.real / self.padded,
-        }
 
 
 def groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:

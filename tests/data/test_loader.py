@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from seq2seq.data.batch import TokenizedPairs, collate
 from seq2seq.data.loader import BatchLoader, bucket, gather
-from seq2seq.data.tokenizer import BOS, EOS, PAD
+from seq2seq.text.tokenizer import BOS, EOS, PAD
 
 Lengths = list[tuple[int, int]]
 LENGTHS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=40)
@@ -31,7 +31,7 @@ def test_collate() -> None:
     assert batch.tgt_in.tolist() == [[BOS, 9, PAD], [BOS, 10, 11]]
     assert batch.tgt_out.tolist() == [[9, EOS, PAD], [10, 11, EOS]]
     assert batch.tgt_mask.tolist() == [[True, True, False], [True] * 3]
-    places, targets = batch.targets
+    places, targets = batch.places, batch.targets
     assert places.tolist() == [0, 1, 3, 4, 5]
     assert targets.tolist() == batch.tgt_out[batch.tgt_mask].tolist()
     assert batch.src.dtype == batch.tgt_in.dtype == batch.tgt_out.dtype == torch.int64

@@ -136,7 +136,7 @@ def test_gradients_of_the_whole_model(new_model: NewModel, variant: str) -> None
 def test_bridge_gives_the_first_state(new_model: NewModel) -> None:
     model = new_model(bridge="tanh")
     src, mask = encoded(model)
-    states = model.encoder(src, mask).states
+    states, _ = model.encoder(src, mask)
     last = torch.stack(
         [torch.cat([states[0, 3, :3], states[0, 0, 3:]]), torch.cat([states[1, 2, :3], states[1, 0, 3:]])]
     )

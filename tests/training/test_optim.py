@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from seq2seq.settings.schema import PlateauConfig, ScheduleConfig
 from seq2seq.training.optim import (
     OPTIMIZERS,
     Constant,
@@ -14,45 +15,63 @@ from seq2seq.training.optim import (
     InverseSqrt,
     Linear,
     Plateau,
-    Schedule,
-    goodness,
+    higher_is_better,
     mean_of,
     set_lr,
 )
 
 
-def factors(schedule: Schedule, *steps: int) -> list[float]:
+def constant(warmup: int = 0, total: int = 100, kind: type[Constant] = Constant) -> Constant:
+    return kind(ScheduleConfig("", warmup), 1.0, total)
+
+
+def inverse_sqrt(warmup: int) -> Constant:
+    return constant(warmup, kind=InverseSqrt)
+
+
+def linear(total: int, warmup: int) -> Constant:
+    return constant(warmup, total, Linear)
+
+
+def plateau_of(metric: str, factor: float, patience: int, min_lr: float = 0.0, warmup_steps: int = 0) -> Plateau:
+    settings = PlateauConfig(
+        metric=metric, factor=factor, patience=patience, min_lr=min_lr, warmup_steps=warmup_steps
+    )
+    return Plateau(settings, 1.0, 100)
+
+
+def factors(schedule: Constant, *steps: int) -> list[float]:
     return [schedule.factor(step) for step in steps]
 
 
 def test_constant_after_a_linear_warmup() -> None:
-    assert factors(Constant(), 1, 2, 1000) == [1, 1, 1]
-    assert factors(Constant(4), 1, 2, 3, 4, 5, 1000) == [0.25, 0.5, 0.75, 1, 1, 1]
+    assert factors(constant(), 1, 2, 1000) == [1, 1, 1]
+    assert factors(constant(4), 1, 2, 3, 4, 5, 1000) == [0.25, 0.5, 0.75, 1, 1, 1]
 
 
 def test_inverse_square_root() -> None:
-    assert factors(InverseSqrt(100), 1, 50, 100, 400, 10_000) == pytest.approx([0.01, 0.5, 1, 0.5, 0.1])
-    assert factors(InverseSqrt(1), 1, 4) == [1, 0.5]
-    assert max(factors(InverseSqrt(7), *range(1, 50))) == InverseSqrt(7).factor(7) == 1
+    assert factors(inverse_sqrt(100), 1, 50, 100, 400, 10_000) == pytest.approx([0.01, 0.5, 1, 0.5, 0.1])
+    assert factors(inverse_sqrt(1), 1, 4) == [1, 0.5]
+    assert max(factors(inverse_sqrt(7), *range(1, 50))) == inverse_sqrt(7).factor(7) == 1
 
 
 def test_inverse_square_root_is_the_papers_up_to_a_constant() -> None:
     warmup = 12
     for step in range(1, 60):
         paper = min(step**-0.5, step * warmup**-1.5)
-        assert InverseSqrt(warmup).factor(step) == pytest.approx(paper * math.sqrt(warmup))
+        assert inverse_sqrt(warmup).factor(step) == pytest.approx(paper * math.sqrt(warmup))
 
 
 def test_linear_falls_to_nothing_after_the_last_update() -> None:
-    assert factors(Linear(10, 0), 1, 6, 10, 11) == pytest.approx([1.0, 0.5, 0.1, 0.0])
-    assert factors(Linear(10, 5), 1, 5, 8, 10, 11, 99) == pytest.approx([0.2, 1, 0.5, 1 / 6, 0, 0])
-    assert factors(Linear(3, 10), 1, 3, 4) == pytest.approx([0.1, 0.3, 0])
+    assert factors(linear(10, 0), 1, 6, 10, 11) == pytest.approx([1.0, 0.5, 0.1, 0.0])
+    assert factors(linear(10, 5), 1, 5, 8, 10, 11, 99) == pytest.approx([0.2, 1, 0.5, 1 / 6, 0, 0])
+    assert factors(linear(3, 10), 1, 3, 4) == pytest.approx([0.1, 0.3, 0])
 
 
-def after_validations(schedule: Schedule, metric: str, values: list[float]) -> list[float]:
+def after_validations(schedule: Constant, metric: str, values: list[float]) -> list[float]:
     shown = []
     for value in values:
-        schedule.validated({metric: value, "other": 0.0})
+        schedule.on_validation({metric: value, "other": 0.0})
         shown.append(schedule.factor(1))
     return shown
 
@@ -61,21 +80,21 @@ def test_plateau_waits_and_decays() -> None:
     losses = [3.0, 2.0, 2.5, 2.0, 2.1, 1.9, 2.0, 2.0, 2.0, 2.0]
     #         best best wait  ↓    wait best wait  ↓    wait  ↓
     expected = [1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.125]
-    assert after_validations(Plateau("loss", decay=0.5, patience=1), "loss", losses) == expected
+    assert after_validations(plateau_of("loss", factor=0.5, patience=1), "loss", losses) == expected
 
 
 def test_plateau_without_patience_decays_at_once_down_to_the_least() -> None:
-    plateau = Plateau("loss", decay=0.5, patience=0, min_factor=0.2)
+    plateau = plateau_of("loss", factor=0.5, patience=0, min_lr=0.2)
     assert after_validations(plateau, "loss", [1.0] * 5) == [1, 0.5, 0.25, 0.2, 0.2]
 
 
 @pytest.mark.parametrize("metric", ["bleu", "chrf"])
 def test_plateau_knows_that_higher_scores_are_better(metric: str) -> None:
-    assert after_validations(Plateau(metric, 0.5, 0), metric, [10, 20, 20, 15, 30]) == [1, 1, 0.5, 0.25, 0.25]
+    assert after_validations(plateau_of(metric, 0.5, 0), metric, [10, 20, 20, 15, 30]) == [1, 1, 0.5, 0.25, 0.25]
 
 
 def test_not_a_number_is_no_improvement() -> None:
-    assert after_validations(Plateau("loss", 0.5, 0), "loss", [2.0, math.nan, 1.0, math.nan]) == [
+    assert after_validations(plateau_of("loss", 0.5, 0), "loss", [2.0, math.nan, 1.0, math.nan]) == [
         1,
         0.5,
         0.5,
@@ -84,33 +103,33 @@ def test_not_a_number_is_no_improvement() -> None:
 
 
 def test_plateau_warms_up_too() -> None:
-    plateau = Plateau("loss", 0.5, 0, warmup_steps=4)
+    plateau = plateau_of("loss", 0.5, 0, warmup_steps=4)
     assert factors(plateau, 1, 4, 9) == [0.25, 1, 1]
     after_validations(plateau, "loss", [1.0, 1.0])
     assert factors(plateau, 1, 4, 9) == [0.125, 0.5, 0.5]
 
 
 @pytest.mark.parametrize("stop", range(9))
-def test_plateau_goes_on_from_its_state(stop: int) -> None:
+def test_plateau_resumes_from_its_state(stop: int) -> None:
     losses = [3.0, 3.0, 3.0, 2.5, 2.5, 2.6, 2.5, 2.0, 2.0]
-    through = after_validations(Plateau("loss", 0.5, 1), "loss", losses)
-    first, second = Plateau("loss", 0.5, 1), Plateau("loss", 0.5, 1)
+    through = after_validations(plateau_of("loss", 0.5, 1), "loss", losses)
+    first, second = plateau_of("loss", 0.5, 1), plateau_of("loss", 0.5, 1)
     before = after_validations(first, "loss", losses[:stop])
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))
     assert before + after_validations(second, "loss", losses[stop:]) == through
 
 
-@pytest.mark.parametrize("schedule", [Constant(3), InverseSqrt(3), Linear(9, 3)])
-def test_the_others_have_no_state(schedule: Schedule) -> None:
+@pytest.mark.parametrize("schedule", [constant(3), inverse_sqrt(3), linear(9, 3)])
+def test_the_others_have_no_state(schedule: Constant) -> None:
     before = factors(schedule, 1, 5)
-    schedule.validated({"loss": 1.0})
+    schedule.on_validation({"loss": 1.0})
     assert schedule.state_dict() == {}
     schedule.load_state_dict({})
     assert factors(schedule, 1, 5) == before
 
 
-def test_goodness() -> None:
-    assert [goodness(metric, 2.0) for metric in ("loss", "ppl", "bleu", "chrf")] == [-2, -2, 2, 2]
+def test_higher_is_better() -> None:
+    assert [higher_is_better(metric, 2.0) for metric in ("loss", "ppl", "bleu", "chrf")] == [-2, -2, 2, 2]
 
 
 def test_set_lr_reaches_every_group() -> None:

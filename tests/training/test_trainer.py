@@ -10,11 +10,11 @@ import pytest
 import torch
 from reversals import new_trainer, overrides, reported, settings_of, write_reversals
 
-from seq2seq import build
+from seq2seq.build.data import batches, read_split, tokenizers
 from seq2seq.data import corpus
 from seq2seq.data.batch import Batch
 from seq2seq.errors import ConfigError, DataError, TrainingError
-from seq2seq.training.checkpoint import read_weights
+from seq2seq.runs.checkpoint import read_weights
 from seq2seq.training.trainer import Trainer
 
 SMALL = ["trainer.max_epochs=2", "trainer.batch_tokens=150"]
@@ -105,12 +105,12 @@ def test_ema_is_what_is_validated_and_saved(data: Path) -> None:
 def test_over_long_pairs_are_counted(data: Path, over_length: str, kept: int) -> None:
     settings = settings_of(*overrides(data, "data.max_length=4", f"data.over_length={over_length}"))
     text = corpus.ParallelText(["a b c d", "a b c d e", "a"], ["a", "b", "a b c d e f"], [1, 2, 3])
-    pair, tokens = build.tokenizers(settings, text)
-    report = corpus.SplitReport("train", 3, 0, 0, 0)
-    batches = list(build.loader(settings, text, pair, tokens, report).epoch(0))
-    assert report.over_length == 2
-    assert sum(len(batch.src) for batch in batches) == kept
-    assert max(batch.src_mask.sum(dim=1).max() for batch in batches) == 5  # 4 words and </s>
+    pair, tokens = tokenizers(settings, text)
+    loader, over = batches(settings, text, pair, tokens)
+    assert over == 2
+    assert sum(len(batch.src) for batch in loader.epoch(0)) == kept
+    assert max(batch.src_mask.sum(dim=1).max() for batch in loader.epoch(0)) == 5  # 4 words and </s>
+    report = corpus.SplitReport("train", 3, 0, 0, 0, over, over_length_dropped=over_length == "drop")
     used = corpus.report_table([report]).splitlines()[1].split()
     assert used == ["train", "3", "0", "2", str(kept), "0", "0"]
 
@@ -123,13 +123,13 @@ def test_no_pair_is_lost_because_its_pieces_were_sampled(data: Path, over_length
     )
     lines = ["abcdef ghijk"] * 30 + ["abcdef ghijk " * 5]
     text = corpus.ParallelText(lines, lines, [*range(1, 32)])
-    pair, tokens = build.tokenizers(settings, text)
-    loader = build.loader(settings, text, pair, tokens, corpus.SplitReport("train", 31, 0, 0, 0))
+    pair, tokens = tokenizers(settings, text)
+    loader, _ = batches(settings, text, pair, tokens)
     for epoch in range(3):
-        batches = list(loader.epoch(epoch))
-        assert sum(len(batch.src) for batch in batches) == kept
-        assert max(batch.src_mask.sum(dim=1).max() for batch in batches) <= 9
-        assert max(batch.tgt_mask.sum(dim=1).max() for batch in batches) <= 9
+        drawn = list(loader.epoch(epoch))
+        assert sum(len(batch.src) for batch in drawn) == kept
+        assert max(batch.src_mask.sum(dim=1).max() for batch in drawn) <= 9
+        assert max(batch.tgt_mask.sum(dim=1).max() for batch in drawn) <= 9
 
 
 @pytest.mark.parametrize(("steps", "reports"), [(1, [1]), (4, [4]), (5, [4]), (6, [4, 6])])
@@ -145,7 +145,7 @@ def test_nothing_short_enough_is_an_error(data: Path) -> None:
     settings = settings_of(*overrides(data, "data.max_length=1", "tokenizer.min_frequency=1"))
     text = corpus.ParallelText(["a b"], ["a b"], [1])
     with pytest.raises(DataError, match=r"longer than data\.max_length=1 "):
-        build.loader(settings, text, *build.tokenizers(settings, text), corpus.SplitReport("train", 1, 0, 0, 0))
+        batches(settings, text, *tokenizers(settings, text))
 
 
 def test_pretrained_vectors_reach_the_embeddings(data: Path) -> None:
@@ -168,12 +168,12 @@ def test_sampled_epochs_differ_and_repeat(data: Path) -> None:
     settings = settings_of(
         *overrides(data, "tokenizer=unigram", "tokenizer.vocab_size=300", "tokenizer.sample=true")
     )
-    text, report = corpus.clean("train", build.read_split(settings.data, "train"))
-    pair, tokens = build.tokenizers(settings, text)
+    text, _ = corpus.clean("train", read_split(settings.data, "train"))
+    pair, tokens = tokenizers(settings, text)
 
     def lengths(epoch: int) -> list[int]:
-        batches = build.loader(settings, text, pair, tokens, report)
-        return [int(batch.src_mask.sum()) for batch in batches.epoch(epoch)]
+        loader, _ = batches(settings, text, pair, tokens)
+        return [int(batch.src_mask.sum()) for batch in loader.epoch(epoch)]
 
     assert lengths(0) == lengths(0)
     assert lengths(0) != lengths(1)
@@ -182,7 +182,7 @@ def test_sampled_epochs_differ_and_repeat(data: Path) -> None:
 def test_an_update_that_is_not_finite_is_skipped_and_counted(data: Path) -> None:
     trainer = new_trainer(*overrides(data, *SMALL, "trainer.log_every=4"))
     loss = trainer._loss
-    batches = iter(trainer.loader.epoch(0))
+    epoch = iter(trainer.loader.epoch(0))
     before = []
 
     def spoiled(batch: Batch) -> torch.Tensor:
@@ -191,7 +191,7 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(data: Path) -> None
     trainer._loss = spoiled  # type: ignore[method-assign]
     for _ in range(4):
         before.append(weights(trainer))
-        trainer.update([next(batches)])
+        trainer.update([next(epoch)])
     before.append(weights(trainer))
     changed = [any(not torch.equal(a[key], b[key]) for key in a) for a, b in itertools.pairwise(before)]
     assert changed == [True, False, False, True]

@@ -32,7 +32,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from seq2seq.model.attention import Memory
-from seq2seq.model.decoder import Decoder, Recurrence
+from seq2seq.model.decoder import Decoder, Unrolled
 from seq2seq.model.fused.gru import (
     Grad,
     add_product,
@@ -143,7 +143,7 @@ def _queries(mapped: Tensor, hidden: Tensor, gates_size: int) -> Tensor:
 class FusedDecoder(Decoder):
     """Computes what ``Decoder`` computes; the parameters are the same, and so is ``step``, which search uses."""
 
-    def recurrence(self, embedded: Tensor, start: Tensor, memory: Memory) -> Recurrence:
+    def unroll(self, embedded: Tensor, start: Tensor, memory: Memory) -> Unrolled:
         parts = FUSED_SCORES[type(self.attention)](self.attention)
         cell, length = self.cell, embedded.size(1)
         shift = int(self.attention.reads_new_context)
@@ -176,7 +176,7 @@ class FusedDecoder(Decoder):
                 parts.weight,
             )
         read = slice(shift, shift + length)
-        return Recurrence(*(each.transpose(0, 1) for each in (hidden, contexts[read], weights[read])))
+        return Unrolled(*(each.transpose(0, 1) for each in (hidden, contexts[read], weights[read])))
 
     def _keep(self, length: int, values: Tensor) -> Tensor | None:
         """Dropout of the contexts, as factors (T, B, M)."""

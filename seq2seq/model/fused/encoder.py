@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seq2seq.model.encoder import Encoder, EncoderOutput
+from seq2seq.model.encoder import Encoder
 from seq2seq.model.fused.gru import GRURecurrence, product_dtype
 
 
 class FusedEncoder(Encoder):
     """Computes what ``Encoder`` computes, padding included; the parameters are the same."""
 
-    def forward(self, src: Tensor, mask: Tensor) -> EncoderOutput:
+    def forward(self, src: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         states = self.embedding_dropout(self.embedding(src.t()))  # (S, B, E)
         real = mask.t().unsqueeze(2).to(states.dtype)  # (S, B, 1)
         for layer in range(self.gru.num_layers):
@@ -24,7 +24,7 @@ class FusedEncoder(Encoder):
             states = torch.cat([ahead, back], dim=2)
         last = ahead[mask.sum(dim=1) - 1, torch.arange(len(src), device=src.device)]
         final_state = torch.cat([last, back[0]], dim=1)
-        return EncoderOutput(states.transpose(0, 1).contiguous(), final_state, mask)
+        return states.transpose(0, 1).contiguous(), final_state
 
     def _direction(self, states: Tensor, real: Tensor, suffix: str) -> Tensor:
         """One direction of one layer over ``states`` (S, B, ·)."""

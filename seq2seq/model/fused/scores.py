@@ -139,4 +139,4 @@ FUSED_SCORES: dict[type[Attention], Callable[[Any], ScoreParts]] = {
     LuongConcat: _additive,
     Bahdanau: _additive,
 }
-"""The attentions that have a fused score; a decoder with another one trains through the plain ``recur``."""
+"""The attentions that have a fused score; a decoder with another one trains through the plain ``next_state``."""

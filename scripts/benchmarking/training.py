@@ -1,0 +1,239 @@
+"""One way of training, in a process of its own: its speed, its memory, and the limit that products set."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import random
+import re
+import resource
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarking.settings import BenchmarkConfig
+from seq2seq import machine
+from seq2seq.build import training as build
+from seq2seq.build.data import read_split, tokenizers
+from seq2seq.build.model import model as new_model
+from seq2seq.data import corpus
+from seq2seq.data.batch import Batch
+from seq2seq.data.loader import gather
+from seq2seq.errors import ConfigError
+from seq2seq.evaluation.teacher_forcing import batch_loss
+from seq2seq.machine import FP32, Precision, choose_precision, keep_freed_memory, resolve_device, synchronize
+from seq2seq.model import Seq2Seq
+from seq2seq.model.loss import Loss, output_loss, smoothed_cross_entropy
+from seq2seq.runs.directory import run_path
+from seq2seq.training.optim import new_optimizer
+
+SPAWN = multiprocessing.get_context("spawn")  # processes that share nothing with this one
+
+
+class Contender(NamedTuple):
+    """A way of computing the same updates."""
+
+    name: str
+    fused: bool
+    precision: str  # a value of machine.precision
+    keeps_memory: bool  # whether the allocator is told to keep what is freed
+
+
+def contenders(config: BenchmarkConfig) -> list[Contender]:
+    """The plain loop, the fast path, and the fast path in the processor's best precision."""
+    best = choose_precision(config.machine.precision, resolve_device(config.machine.device)).name
+    found = [
+        Contender("plain step loop, fp32, memory as the system has it", False, "fp32", False),
+        Contender("plain step loop, fp32, memory kept", False, "fp32", True),
+        Contender("fused, fp32", True, "fp32", True),
+    ]
+    return found if best == "fp32" else [*found, Contender(f"fused, {best}", True, best, True)]
+
+
+class Measured(NamedTuple):
+    """What one round of updates came to."""
+
+    tokens_per_second: float  # real target tokens
+    product_rate: float | None  # operations a second of one large product, in the same precision, right after
+    peak_memory: int  # bytes that the process has had at most
+    page_faults: float | None  # an update
+
+
+def work(connection: Connection, config: BenchmarkConfig, contender: Contender) -> None:
+    """The process of a contender: builds, then gives a ``Measured`` whenever it is asked for a round."""
+    if contender.keeps_memory:
+        keep_freed_memory()
+    if config.machine.num_threads is not None:
+        torch.set_num_threads(config.machine.num_threads)
+    device = resolve_device(config.machine.device)
+    precision = choose_precision(contender.precision, device)
+    config.machine.fused = contender.fused
+    torch.manual_seed(config.seed)
+    batches, vocab_sizes = fixed_batches(config)
+    model = new_model(config, *vocab_sizes).to(device).train()
+    update = updater(config, model, precision, device)
+    tokens = sum(len(batch.places) for batch in batches)
+    for batch in batches:
+        update(batch)
+    connection.send("ready")
+    while connection.recv() == "round":
+        started, faults = time.perf_counter(), page_faults()
+        for batch in batches:
+            update(batch)
+        synchronize(device)
+        speed, faults = tokens / (time.perf_counter() - started), page_faults() - faults
+        rate = product_rate(precision, device)
+        connection.send(Measured(speed, rate, peak_memory(device), faults / len(batches)))
+
+
+def seconds_to_first_update(config: BenchmarkConfig) -> float:
+    """From the start of a process that has read its settings to the end of its first update; caches are warm."""
+    ours, theirs = SPAWN.Pipe()
+    process = SPAWN.Process(target=first_update, args=(theirs, config), daemon=True)
+    started = time.perf_counter()
+    process.start()
+    theirs.close()
+    ours.recv()
+    seconds = time.perf_counter() - started
+    process.join()
+    return seconds
+
+
+def first_update(connection: Connection, config: BenchmarkConfig) -> None:
+    """Do what train.py does, up to the first update."""
+    with TemporaryDirectory() as runs:
+        config.runs_dir = runs
+        config.name = "first"
+        run_path(config).mkdir()
+        machine.prepare(config.machine.num_threads)
+        trainer = build.training(config)
+        trainer.update([next(iter(trainer.loader.epoch(0)))])
+        connection.send("done")
+
+
+class Worker:
+    """A contender in its process."""
+
+    def __init__(self, config: BenchmarkConfig, contender: Contender) -> None:
+        self.name, self._sentences = contender.name, config.benchmark.sentences
+        self._connection, theirs = SPAWN.Pipe()
+        self._process = SPAWN.Process(target=work, args=(theirs, config, contender), daemon=True)
+        self._process.start()
+        theirs.close()  # so that its end is seen here
+        self._answer()  # it has warmed up, so that it does not while another is timed
+
+    def round(self) -> Measured:
+        """All batches once."""
+        with contextlib.suppress(BrokenPipeError):  # the answer says more
+            self._connection.send("round")
+        measured: Measured = self._answer()
+        return measured
+
+    def _answer(self) -> Any:
+        try:
+            return self._connection.recv()
+        except (EOFError, ConnectionError):
+            self._process.join()
+            raise ConfigError(
+                f"benchmark.sentences={self._sentences}: the process of '{self.name}' ended with status "
+                f"{self._process.exitcode}; was the memory enough?"
+            ) from None
+
+    def close(self) -> None:
+        """End the process."""
+        self._connection.send("end")
+        self._process.join()
+
+
+def updater(
+    config: BenchmarkConfig, model: Seq2Seq, precision: Precision, device: torch.device
+) -> Callable[[Batch], None]:
+    """One update, as the trainer makes it."""
+    loss_of = output_loss if config.machine.fused else loss_of_all_logits
+    optimizer = new_optimizer(model.parameters(), config.optimizer)
+
+    def update(batch: Batch) -> None:
+        with precision.products(device):
+            loss = batch_loss(model, batch.to(device), config.trainer.label_smoothing, loss_of)
+        (loss.smoothed / len(batch.places)).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), config.trainer.clip_norm or float("inf"))
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return update
+
+
+def loss_of_all_logits(output: nn.Linear, readout: Tensor, targets: Tensor, smoothing: float) -> Loss:
+    """The loss as it is defined."""
+    return smoothed_cross_entropy(output(readout), targets, smoothing)
+
+
+def fixed_batches(config: BenchmarkConfig) -> tuple[list[Batch], tuple[int, int]]:
+    """Batches of sentences of similar length, drawn from all lengths; and the sizes of the vocabularies."""
+    text, _ = corpus.clean("train", read_split(config.data, "train"))
+    pair, tokens = tokenizers(config, text)
+    pairs = tokens.limited(config.data.max_length, "drop")
+    options = config.benchmark
+    order = sorted(range(len(pairs)), key=lambda i: (len(pairs.tgt[i]), len(pairs.src[i])))
+    groups = [order[i : i + options.sentences] for i in range(0, len(order), options.sentences)][:-1]
+    if not groups:
+        raise ConfigError(f"benchmark.sentences={options.sentences}: the corpus has only {len(pairs):,} pairs")
+    random.Random(config.seed).shuffle(groups)
+    return [gather(pairs, group) for group in groups[: options.batches]], (len(pair.src), len(pair.tgt))
+
+
+def products_of(config: BenchmarkConfig, vocab_sizes: tuple[int, int], batch: Batch) -> float:
+    """Floating-point operations of the matrix products in an update on ``batch``.
+
+    Counted by torch from the shapes that the plain model multiplies, forward and backward, in one update.
+    """
+    fused, config.machine.fused = config.machine.fused, False
+    with torch.random.fork_rng(devices=[]), FlopCounterMode(display=False) as counter:
+        model = new_model(config, *vocab_sizes)
+        updater(config, model, FP32, torch.device("cpu"))(batch)
+    config.machine.fused = fused
+    return float(counter.get_total_flops())
+
+
+def product_rate(precision: Precision, device: torch.device, size: int = 2048, repeats: int = 5) -> float:
+    """Operations a second of the product of two large square matrices, the fastest of ``repeats``."""
+    left, right = (torch.randn(size, size, dtype=precision.dtype, device=device) for _ in range(2))
+    best = float("inf")
+    for _ in range(repeats):
+        started = time.perf_counter()
+        left @ right
+        synchronize(device)
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best
+
+
+def page_faults() -> int:
+    """How often the process has been given a page of memory by the kernel."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: of the GPU if there is one, else of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return peak_of_process("self") or 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def peak_of_process(process: int | str) -> int:
+    """Bytes that a running process has had at most; 0 device there is no /proc to ask.
+
+    The kernel's other figure, ru_maxrss, begins with what the parent had when it started the process.
+    """
+    try:
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    found = re.search(r"VmHWM:\s*(\d+) kB", status)
+    return 1024 * int(found[1]) if found else 0

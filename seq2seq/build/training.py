@@ -1,0 +1,148 @@
+"""Everything around the training loop: data, model, optimizer, validation, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+from pathlib import Path
+
+import torch
+
+from seq2seq import machine
+from seq2seq.build.data import batches, has_split, read_split, tokenizers
+from seq2seq.build.model import model
+from seq2seq.data import corpus
+from seq2seq.data.loader import BatchLoader
+from seq2seq.decoding.translator import Translator
+from seq2seq.errors import DataError
+from seq2seq.model import Seq2Seq
+from seq2seq.runs.checkpoint import RunDirectory, check_vocabulary, load_weights, read_info, read_training
+from seq2seq.runs.directory import begin, resume, run_path
+from seq2seq.settings.compose import to_yaml
+from seq2seq.settings.schema import ScheduleConfig, TrainConfig, TrainerConfig, WordConfig, flat, training_keys
+from seq2seq.text.tokenizer_pair import TokenizerPair
+from seq2seq.text.words import load_vectors
+from seq2seq.training.optim import SCHEDULES, Ema, new_optimizer
+from seq2seq.training.tracker import Tracker, Written
+from seq2seq.training.trainer import Trainer
+from seq2seq.training.validator import Validator
+
+logger = logging.getLogger(__name__)
+
+
+def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
+    """Read the data, train the tokenizers, build the model and all around it; resume from ``checkpoint``."""
+    torch.manual_seed(config.seed)
+    device = machine.resolve_device(config.machine.device)
+    valid, pair, loader = _data(config)
+    net = model(config, len(pair.src), len(pair.tgt))
+    if isinstance(config.tokenizer, WordConfig):
+        use_pretrained_vectors(net, config.tokenizer, pair)
+    net.to(device)
+    logger.info(
+        "vocabulary %s · %s parameters · %s, %d threads",
+        f"{len(pair.src):,} joint" if pair.joint else f"{len(pair.src):,} + {len(pair.tgt):,}",
+        f"{net.num_parameters():,}",
+        device,
+        torch.get_num_threads(),
+    )
+    precision = machine.choose_precision(config.machine.precision, device)
+    decode = dataclasses.replace(config.decode, beam_size=config.trainer.valid_beam_size, num_best=1)
+    validator = Validator(valid, Translator(net, pair, decode, precision), config.data.tgt)
+    path, settings = run_path(config), to_yaml(config)
+    if checkpoint is None:
+        begin(path)  # not before everything else is there
+        run, tracker = RunDirectory(path, settings, pair), Tracker(path)
+        hyperparameters = {**dict.fromkeys(training_keys()), **flat(config)}  # the same columns for every run
+        tracker.config(settings, hyperparameters, [f"best/{config.trainer.metric}"])
+        return trainer(config, net, loader, validator, run, tracker, precision)
+    info, state = read_info(checkpoint), read_training(checkpoint)
+    check_vocabulary(checkpoint, info, pair)
+    load_weights(checkpoint, net)
+    resume(path)
+    tracker = Tracker(path, Written(info.step, state.pop("written")))
+    resumed = trainer(config, net, loader, validator, RunDirectory(path, settings, pair), tracker, precision)
+    resumed.load_state_dict(state)
+    logger.info("resuming from %s, update %s", checkpoint, f"{info.step:,}")
+    return resumed
+
+
+def _data(config: TrainConfig) -> tuple[corpus.ParallelText, TokenizerPair, BatchLoader]:
+    """The validation split, the tokenizers and the batches; logs what was read and what became of it."""
+    train, report = corpus.clean("train", read_split(config.data, "train"))
+    if len(train) < 2:
+        raise DataError("train: a single sentence pair; a corpus has a sentence a line, each ended by a newline")
+    valid, valid_report = corpus.clean("valid", read_split(config.data, "valid"), train)
+    reports = [valid_report]
+    if has_split(config.data, "test"):
+        reports.append(corpus.clean("test", read_split(config.data, "test"), train)[1])
+    pair, tokens = tokenizers(config, train)
+    loader, over_length = batches(config, train, pair, tokens)
+    dropped = config.data.over_length == "drop"
+    report = dataclasses.replace(report, over_length=over_length, over_length_dropped=dropped)
+    logger.info("%s", corpus.report_table([report, *reports]))
+    return valid, pair, loader
+
+
+def use_pretrained_vectors(net: Seq2Seq, settings: WordConfig, pair: TokenizerPair) -> None:
+    """Put pretrained vectors into the embeddings, for the words that the files have."""
+    sides = [
+        (settings.src_vectors, pair.src, net.encoder.embedding),
+        (settings.tgt_vectors, pair.tgt, net.decoder.embedding),
+    ]
+    for path, tokenizer, embedding in sides:
+        if path is None:
+            continue
+        vectors, known = load_vectors(Path(path), tokenizer.pieces(range(len(tokenizer))), embedding.embedding_dim)
+        with torch.no_grad():
+            embedding.weight[known] = vectors[known] / embedding.scale  # so that the GRU sees the vectors
+        logger.info("vectors: %s has %d of the %d words", path, int(known.sum()), len(tokenizer))
+
+
+def trainer(
+    config: TrainConfig,
+    net: Seq2Seq,
+    loader: BatchLoader,
+    validator: Validator,
+    run: RunDirectory,
+    tracker: Tracker,
+    precision: machine.Precision,
+) -> Trainer:
+    """The training loop with its optimizer, schedule and average."""
+    settings = config.trainer
+    steps = total_steps(settings, len(loader.epoch(0)))
+    warn_of_warmup(config.schedule, steps)
+    logger.info("products in %s: %s", precision.name, precision.reason)
+    return Trainer(
+        net,
+        new_optimizer(net.parameters(), config.optimizer),
+        SCHEDULES[config.schedule.name](config.schedule, config.optimizer.lr, steps),
+        loader,
+        validator,
+        run,
+        tracker,
+        settings,
+        steps,
+        Ema(net, settings.ema_decay) if settings.average == "ema" else None,
+        precision,
+    )
+
+
+def total_steps(settings: TrainerConfig, batches_an_epoch: int) -> int:
+    """Updates until the first of max_steps and max_epochs: exact but for sampled pieces."""
+    an_epoch = math.ceil(batches_an_epoch / settings.accumulate)
+    limits = [settings.max_steps, settings.max_epochs and settings.max_epochs * an_epoch]
+    return min(limit for limit in limits if limit is not None)
+
+
+def warn_of_warmup(schedule: ScheduleConfig, steps: int) -> None:
+    """A run that is over before its rate has risen learns nothing, and nothing else would say why."""
+    if 2 * schedule.warmup_steps > steps:
+        logger.warning(
+            "schedule.warmup_steps=%d: most of this run's %d updates have a rate below optimizer.lr, and it will "
+            "hardly learn; give schedule.warmup_steps=%d, or train longer (trainer.max_epochs)",
+            schedule.warmup_steps,
+            steps,
+            max(1, steps // 10),
+        )

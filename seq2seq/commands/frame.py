@@ -1,0 +1,157 @@
+"""The frame of every command: Hydra, errors as one line, messages to the terminal and the log."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+import hydra
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import DictConfig
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+
+from seq2seq.errors import UserError, did_you_mean
+from seq2seq.resources import shipped
+from seq2seq.settings.compose import load_settings, register_schemas
+from seq2seq.settings.schema import TrainConfig, keys_of, training_keys
+
+CONFIGS = shipped("configs")
+Settings = TypeVar("Settings")
+OF_THE_MACHINE = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE", "EIO")
+    if hasattr(errno, name)
+}
+"""Disks that are full, read-only or broken, and files that can't be opened: nothing that a traceback explains."""
+
+
+def run(command: str, task: Callable[[Settings], Any], schema: type[Settings]) -> None:
+    """Compose the settings of ``schema`` from configs/COMMAND.yaml and the command line, check them, run ``task``.
+
+    A user's mistake ends the command with one line and exit status 1.
+    """
+
+    def job(config: DictConfig) -> Any:  # its value is what sweepers go by
+        with user_errors(schema):
+            return task(load_settings(config, schema))
+
+    threading.excepthook = _report_thread
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that what is wrong with the settings arrives here
+    register_schemas(**{command: schema})
+    with user_errors(schema):
+        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=command)(job)()
+
+
+@contextmanager
+def user_errors(schema: type) -> Iterator[None]:
+    """End the process with one line instead of a traceback."""
+    try:
+        yield
+    except UserError as error:
+        fail(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        fail(explain(error, schema))
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        _forget_output()
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in OF_THE_MACHINE:
+            raise
+        fail(f"{error.filename or 'the output'}: {error.strerror}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _report_thread(failure: threading.ExceptHookArgs) -> None:
+    """A traceback, but not of a full disk: TensorBoard's thread hands that on to the script, which says it."""
+    if not (isinstance(failure.exc_value, OSError) and failure.exc_value.errno in OF_THE_MACHINE):
+        threading.__excepthook__(failure)
+
+
+def say(message: str) -> None:
+    """Print it, if anybody still reads our output."""
+    try:
+        print(message, flush=True)
+    except BrokenPipeError:
+        _forget_output()
+
+
+def _forget_output() -> None:
+    """Nothing more is to be flushed into a pipe that nobody reads."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def fail(message: str) -> None:
+    """Print the one line and end."""
+    sys.exit(f"error: {message}")
+
+
+def explain(error: Exception, schema: type) -> str:
+    """One line for what Hydra or OmegaConf found wrong with the settings."""
+    if isinstance(error, MissingConfigException):
+        return _unknown_name(error)
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: not an override; write KEY=VALUE, with quotes around spaces and special signs"
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key}: a value is needed; give {error.full_key}=…"
+    cause = error.__cause__ if isinstance(error, ConfigCompositionException) and error.__cause__ else error
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError):
+        return f"{cause.full_key}: no such setting{_nearest_key(str(cause.full_key), schema)}"
+    if isinstance(cause, OmegaConfBaseException):
+        return f"{cause.full_key}: {_first_line(cause)}"
+    return _first_line(error)
+
+
+def _unknown_name(error: MissingConfigException) -> str:
+    group, _, name = str(error.missing_cfg_file).rpartition("/")
+    options = [option for option in error.options or [] if option != "schema"]
+    if not group:
+        return f"{name}: no such config"
+    hint = did_you_mean(name, options)
+    if group == "attention" and name in ("dot", "general", "concat"):
+        hint = f"; did you mean attention=luong attention.score={name}?"
+    return f"{group}={name}: unknown; valid are {', '.join(options)}{hint}"
+
+
+def _nearest_key(given: str, schema: type) -> str:
+    """Where else the key is, or which is nearest to it."""
+    keys = dict.fromkeys(keys_of(schema), "")
+    if issubclass(schema, TrainConfig):
+        keys.update(training_keys())
+    if given in keys:
+        return f" here; {keys[given]} has it"
+    last = given.rpartition(".")[2]
+    homes = [key for key in keys if key.rpartition(".")[2] == last]
+    return f"; did you mean {' or '.join(homes)}?" if homes else did_you_mean(given, keys)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def log_to(stream: TextIO, path: Path | None = None) -> None:
+    """Messages to ``stream``, and with times into the file ``path``."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
+    handlers[0].setFormatter(logging.Formatter("%(message)s"))
+    if path is not None:
+        handlers.append(logging.FileHandler(path, encoding="utf-8"))
+        handlers[1].setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.raiseExceptions = False  # of a terminal that has gone; the log file still says it
+    logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)

@@ -1,0 +1,32 @@
+"""`seq2seq translate`: a line in, a line out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from seq2seq.commands import frame
+from seq2seq.settings.schema import TranslateConfig
+
+
+def main() -> None:
+    """Run the command."""
+    frame.run("translate", translate, TranslateConfig)
+
+
+def translate(settings: TranslateConfig) -> None:
+    """Translate until the input ends; at a terminal, line by line."""
+    from seq2seq import machine  # torch takes seconds to import: settings are checked first
+    from seq2seq.build.inference import load_run
+    from seq2seq.decoding import streaming
+
+    frame.log_to(sys.stderr)
+    machine.prepare(settings.machine.num_threads)
+    loaded = load_run(settings.run, settings.checkpoint, settings.decode, settings.machine)
+    with streaming.opened(settings.input, settings.output) as (lines, output):
+        interactive = lines.isatty()
+        if interactive:
+            print("type a sentence and press enter; end with ctrl-D", file=sys.stderr)
+        chunk_lines = 1 if interactive else settings.chunk_lines
+        heatmaps = Path(settings.heatmaps) if settings.heatmaps else None
+        streaming.translate_stream(loaded.translator, lines, output, chunk_lines, heatmaps)

@@ -1,0 +1,310 @@
+"""Greedy and beam search over a step function.
+
+Search knows a callable ``step(tokens, state) -> (logits, weights, state)`` and a state with
+``select(rows)``; it knows no model class. Shapes: N sentences given, B sentences still searched, K beam
+size, V vocabulary, S source length, t words so far.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import count
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from seq2seq.errors import DecodingError
+from seq2seq.settings.schema import DecodeConfig
+
+CPU = torch.device("cpu")
+
+
+class SearchState(Protocol):
+    """A batch of states, one row for each partial translation."""
+
+    def repeat(self, times: int) -> Any:
+        """Each row ``times`` times, in a row."""
+
+    def select(self, rows: Tensor) -> Any:
+        """The given rows, in that order; what ``repeat`` put in a row comes from one sentence and stays so."""
+
+
+State = TypeVar("State", bound=SearchState)
+
+
+class StepFunction(Protocol[State]):
+    """Reads one word (B,) a row; gives logits (B, V) of the next, attention weights (B, S), the new state."""
+
+    def __call__(self, tokens: Tensor, state: State, /) -> tuple[Tensor, Tensor, State]: ...
+
+
+class SpecialTokens(NamedTuple):
+    """What search has to know of the vocabulary."""
+
+    bos: int
+    eos: int
+    forbidden: tuple[int, ...] = ()
+    """Words that are never produced: padding, the sentence start, the unknown word."""
+
+
+def max_length(decode: DecodeConfig, src_length: int) -> int:
+    """Most words of a translation of ``src_length`` source words; at least 1."""
+    return max(1, int(decode.max_ratio * src_length) + decode.max_offset)
+
+
+class Hypothesis(NamedTuple):
+    """A finished translation."""
+
+    tokens: list[int]  # without sentence start and end
+    log_prob: float  # of the words and of the sentence end, unless it was cut
+    score: float
+    weights: Tensor  # (len(tokens), source length) attention weights
+
+
+class _Paths(NamedTuple):
+    """Partial translations, one a row."""
+
+    tokens: Tensor  # (R, 1 + t) from the sentence start on
+    weights: Tensor  # (R, t, S) attention weights of each word
+    log_probs: Tensor  # (R,)
+
+    @staticmethod
+    def start(num_rows: int, bos: int, src_length: int, device: torch.device) -> _Paths:
+        tokens = torch.full((num_rows, 1), bos, device=device)
+        weights, log_probs = torch.zeros(num_rows, 0, src_length), torch.zeros(num_rows)
+        return _Paths(tokens, weights.to(device), log_probs.to(device))
+
+    def select(self, rows: Tensor) -> _Paths:
+        return _Paths(*(part[rows] for part in self))
+
+    def extend(self, tokens: Tensor, log_probs: Tensor, weights: Tensor) -> _Paths:
+        """One word more on each row; ``log_probs`` are those of the longer translations."""
+        step_weights = weights[:, None, : self.weights.size(2)].to(self.weights.dtype)
+        return _Paths(
+            torch.cat([self.tokens, tokens.unsqueeze(1)], dim=1),
+            torch.cat([self.weights, step_weights], dim=1),
+            log_probs,
+        )
+
+    def scores(self, src_lengths: Tensor, decode: DecodeConfig) -> list[float]:
+        """The score of each row, taken as finished; ``src_lengths`` (R,)."""
+        scores = self.log_probs / length_normaliser(self.tokens.size(1) - 1, decode.length_penalty)
+        if decode.coverage_penalty:
+            scores = scores + decode.coverage_penalty * coverage(self.weights, src_lengths)
+        values: list[float] = scores.tolist()
+        return values
+
+    def hypothesis(self, row: int, score: float, src_length: int, eos: int) -> Hypothesis:
+        """Take ``row`` as finished, at a sentence end or because it was cut."""
+        tokens: list[int] = self.tokens[row, 1:].tolist()
+        length = len(tokens) - (tokens[-1] == eos)
+        weights = self.weights[row, :length, :src_length].clone().cpu()
+        return Hypothesis(tokens[:length], float(self.log_probs[row]), score, weights)
+
+
+def length_normaliser(length: int, alpha: float) -> float:
+    """((5 + |Y|) / 6)^α (Wu et al., 2016, equation 14)."""
+    return float(((5 + length) / 6) ** alpha)
+
+
+def coverage(weights: Tensor, src_lengths: Tensor) -> Tensor:
+    """Σ_i log min(Σ_t α_ti, 1) of ``weights`` (R, t, S): 0 where each source word was attended to in full."""
+    attended = weights.sum(dim=1).clamp(min=1e-12, max=1.0).log()
+    real = torch.arange(weights.size(2), device=weights.device) < src_lengths.unsqueeze(1)
+    return attended.masked_fill(~real, 0.0).sum(dim=1)
+
+
+@torch.no_grad()
+def search(
+    step: StepFunction[State],
+    state: State,
+    src_lengths: Sequence[int],
+    decode: DecodeConfig,
+    special: SpecialTokens,
+    device: torch.device = CPU,
+) -> list[list[Hypothesis]]:
+    """The ``num_best`` best translations of each of N sentences, best first.
+
+    ``state`` has N rows and stands before the first word; ``src_lengths`` are its numbers of real source words.
+    """
+    if decode.beam_size == 1:
+        return [[best] for best in greedy_search(step, state, src_lengths, decode, special, device)]
+    return beam_search(step, state, src_lengths, decode, special, device)
+
+
+@torch.no_grad()
+def greedy_search(
+    step: StepFunction[State],
+    state: State,
+    src_lengths: Sequence[int],
+    decode: DecodeConfig,
+    special: SpecialTokens,
+    device: torch.device = CPU,
+) -> list[Hypothesis]:
+    """The most probable next word, again and again; finished sentences leave the batch."""
+    results: dict[int, Hypothesis] = {}
+    live = torch.arange(len(src_lengths), device=device)
+    max_lengths = torch.tensor([max_length(decode, length) for length in src_lengths], device=device)
+    all_lengths = torch.tensor(src_lengths, device=device)
+    paths = _Paths.start(len(src_lengths), special.bos, max(src_lengths, default=0), device)
+    for length in count(1):
+        if len(live) == 0:
+            break
+        logits, weights, state = step(paths.tokens[:, -1], state)
+        best = best_words(logits, 1, special.forbidden)
+        tokens = best.tokens[:, 0]
+        paths = paths.extend(tokens, paths.log_probs + best.log_probs[:, 0], weights)
+        done = (tokens == special.eos) | (max_lengths[live] <= length)
+        ended = done.nonzero().flatten()
+        scores = paths.select(ended).scores(all_lengths[live[ended]], decode)
+        for row, sentence, score in zip(ended.tolist(), live[ended].tolist(), scores, strict=True):
+            results[sentence] = paths.hypothesis(row, score, src_lengths[sentence], special.eos)
+        staying = (~done).nonzero().flatten()
+        live, paths, state = live[staying], paths.select(staying), state.select(staying)
+    return [results[sentence] for sentence in range(len(src_lengths))]
+
+
+@torch.no_grad()
+def beam_search(
+    step: StepFunction[State],
+    state: State,
+    src_lengths: Sequence[int],
+    decode: DecodeConfig,
+    special: SpecialTokens,
+    device: torch.device = CPU,
+) -> list[list[Hypothesis]]:
+    """The K best partial translations at each length, until no better one is to be expected.
+
+    A sentence leaves when K of its translations have ended and the ``num_best`` best of them score higher than
+    any that goes on does at its present length.
+    """
+    num, beam = len(src_lengths), decode.beam_size
+    finished = [_Finished(decode.num_best) for _ in range(num)]
+    live = torch.arange(num, device=device)
+    max_lengths = torch.tensor([max_length(decode, length) for length in src_lengths], device=device)
+    all_lengths = torch.tensor(src_lengths, device=device)
+    state = state.repeat(beam)
+    paths = _Paths.start(num * beam, special.bos, max(src_lengths, default=0), device)
+    paths.log_probs.view(num, beam)[:, 1:] = -math.inf  # K equal starts count as one
+    for length in count(1):
+        if len(live) == 0:
+            break
+        logits, weights, state = step(paths.tokens[:, -1], state)
+        words = best_words(logits, 2 * beam, special.forbidden)
+        candidates = _best_candidates(paths.log_probs.view(-1, beam), words, special.eos)
+        cut = max_lengths[live] <= length
+        ends = (candidates.ends | (cut.unsqueeze(1) & candidates.stays)) & candidates.log_probs.isfinite()
+        ending = ends.flatten().nonzero().flatten()
+        ended, sentences = candidates.grow(paths, weights, ending), live[ending // ends.size(1)]
+        scores = ended.scores(all_lengths[sentences], decode)
+        for row, (sentence, score) in enumerate(zip(sentences.tolist(), scores, strict=True)):
+            make = partial(ended.hypothesis, row, score, src_lengths[sentence], special.eos)
+            finished[sentence].add(score, make)
+        hopes = candidates.log_probs.masked_fill(~candidates.stays, -math.inf).amax(dim=1)
+        bounds = (hopes / length_normaliser(length, decode.length_penalty)).tolist()
+        complete = [finished[i].complete(bound, decode) for i, bound in zip(live.tolist(), bounds, strict=True)]
+        going_on = ~(cut | torch.tensor(complete, dtype=torch.bool, device=device))
+        staying = (candidates.stays & going_on.unsqueeze(1)).flatten().nonzero().flatten()
+        paths = candidates.grow(paths, weights, staying)
+        live, state = live[going_on], state.select(candidates.rows.flatten()[staying])
+    return [each.best for each in finished]
+
+
+class _Finished:
+    """The finished translations of one sentence."""
+
+    def __init__(self, num_best: int) -> None:
+        self.num_best = num_best
+        self.count = 0
+        self.best: list[Hypothesis] = []  # num_best of them at most, best first
+
+    def add(self, score: float, make: Callable[[], Hypothesis]) -> None:
+        """Count a translation; it is made only if it is one of the best."""
+        self.count += 1
+        if len(self.best) == self.num_best and score <= self.best[-1].score:
+            return
+        self.best = sorted([*self.best, make()], key=lambda h: -h.score)[: self.num_best]
+
+    def complete(self, best_live_score: float, decode: DecodeConfig) -> bool:
+        """Whether K have ended, of which ``num_best`` score no lower than any that goes on does now."""
+        return self.count >= decode.beam_size and self.best[-1].score >= best_live_score
+
+
+class _Candidates(NamedTuple):
+    """The 2K best one-word extensions of each sentence's K rows, best first: all (B, 2K)."""
+
+    log_probs: Tensor
+    tokens: Tensor
+    rows: Tensor  # row among the B·K that is extended
+    ends: Tensor  # among the K best, and ends the sentence
+    stays: Tensor  # one of the K best that do not end it
+
+    def grow(self, paths: _Paths, weights: Tensor, chosen: Tensor) -> _Paths:
+        """The longer translations of the ``chosen`` candidates, counted through all sentences."""
+        parents = self.rows.flatten()[chosen]
+        tokens, log_probs = self.tokens.flatten()[chosen], self.log_probs.flatten()[chosen]
+        return paths.select(parents).extend(tokens, log_probs, weights[parents])
+
+
+def _best_candidates(log_probs: Tensor, words: Words, eos: int) -> _Candidates:
+    """From the log-probabilities (B, K) of the rows so far, and the best next words of each row.
+
+    Each row can end in one way only, so among the 2K best at least K go on.
+    """
+    num, beam = log_probs.shape
+    longer = log_probs.unsqueeze(2) + words.log_probs.view(num, beam, -1)  # (B, K, n)
+    best = longer.flatten(1).topk(min(2 * beam, longer[0].numel()), dim=1)
+    tokens = words.tokens.view(num, -1).gather(1, best.indices)
+    first_rows = torch.arange(0, num * beam, beam, device=tokens.device).unsqueeze(1)
+    rows = first_rows + best.indices // longer.size(2)
+    ended = tokens == eos
+    among_best = torch.arange(tokens.size(1), device=tokens.device) < beam
+    stays = ~ended & ((~ended).cumsum(dim=1) <= beam)
+    return _Candidates(best.values, tokens, rows, ended & among_best, stays)
+
+
+class Words(NamedTuple):
+    """The best next words of each row, best first."""
+
+    log_probs: Tensor  # (R, n)
+    tokens: Tensor  # (R, n)
+
+
+def best_words(logits: Tensor, count: int, forbidden: Sequence[int]) -> Words:
+    """The ``count`` most probable words of ``logits`` (R, V); ``forbidden`` ones come last, with -inf.
+
+    Raises:
+        DecodingError: the logits are not finite.
+    """
+    log_probs = logits.log_softmax(dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
+    log_probs[:, list(forbidden)] = -math.inf
+    best = top_k(log_probs, min(count, logits.size(1)))
+    if best.log_probs[:, 0].isnan().any():  # NaN is the largest of its row
+        raise DecodingError(
+            "the model's logits are not finite: its weights, or products in this precision, have overflowed; try "
+            "machine.precision=fp32, or train again with a lower optimizer.lr"
+        )
+    return best
+
+
+GROUP = 64
+
+
+def top_k(values: Tensor, count: int) -> Words:
+    """The ``count`` largest of each row (R, V) without a look at most of it.
+
+    They lie in the ``count`` groups of neighbours with the largest maxima.
+    """
+    num_groups = values.size(1) // GROUP
+    if num_groups <= 2 * count:
+        return Words(*values.topk(count, dim=1))
+    grouped = values[:, : num_groups * GROUP].unflatten(1, (num_groups, GROUP))
+    groups = grouped.amax(dim=2).topk(count, dim=1).indices  # (R, count)
+    found = grouped.gather(1, groups.unsqueeze(2).expand(-1, -1, GROUP)).flatten(1)
+    places = (groups.unsqueeze(2) * GROUP + torch.arange(GROUP, device=values.device)).flatten(1)
+    rest = torch.arange(num_groups * GROUP, values.size(1), device=values.device).expand(len(values), -1)
+    best = torch.cat([found, values[:, num_groups * GROUP :]], dim=1).topk(count, dim=1)
+    return Words(best.values, torch.cat([places, rest], dim=1).gather(1, best.indices))

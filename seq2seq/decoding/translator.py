@@ -1,0 +1,109 @@
+"""Text in, translations out, in the order given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from seq2seq.data.batch import TokenizedPairs, pad
+from seq2seq.data.loader import bucket
+from seq2seq.decoding.int8 import quantized_copy
+from seq2seq.decoding.search import Hypothesis, SpecialTokens, search
+from seq2seq.machine import FP32, Precision
+from seq2seq.model.seq2seq import Seq2Seq, parameter_device
+from seq2seq.settings.rules import check_decode
+from seq2seq.settings.schema import DecodeConfig
+from seq2seq.text.tokenizer import BOS, EOS, PAD, UNK
+from seq2seq.text.tokenizer_pair import TokenizerPair
+
+
+class Candidate(NamedTuple):
+    """One translation of a line."""
+
+    text: str
+    score: float
+    log_prob: float
+    pieces: list[str]
+    weights: Tensor  # (len(pieces), len(source pieces)) attention weights
+
+
+class Translation(NamedTuple):
+    """A line, and its translations from the best down; the best of an empty line is the empty text."""
+
+    source: str
+    src_pieces: list[str]  # </s> included: the model attends to it too
+    candidates: list[Candidate]
+    truncated: bool  # the source was longer than max_src_tokens
+
+    @property
+    def text(self) -> str:
+        """The best translation."""
+        return self.candidates[0].text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+EMPTY = Candidate("", 0.0, 0.0, [], torch.zeros(0, 0))
+
+
+class Translator:
+    """A model, its tokenizers and the settings of search."""
+
+    def __init__(
+        self, model: Seq2Seq, tokenizers: TokenizerPair, decode: DecodeConfig, precision: Precision = FP32
+    ) -> None:
+        """Search is on the device that ``model`` is on.
+
+        Raises:
+            ConfigError: the settings of search contradict each other.
+        """
+        check_decode(decode)
+        self.model = model
+        self.tokenizers = tokenizers
+        self.decode = decode
+        self.precision = precision
+        self._special = SpecialTokens(BOS, EOS, (PAD, BOS) if decode.allow_unk else (PAD, BOS, UNK))
+        self._searched = quantized_copy(model) if precision.name == "int8" else model
+
+    def translate(self, lines: Sequence[str]) -> list[Translation]:
+        """One ``Translation`` for each line, in the same order; a blank line gives empty text."""
+        self._searched.eval()
+        encoded = self.tokenizers.src.encode(lines)
+        src = [ids[: self.decode.max_src_tokens] for ids in encoded]
+        results = [
+            Translation(line, [], [EMPTY], len(ids) > self.decode.max_src_tokens)
+            for line, ids in zip(lines, encoded, strict=True)
+        ]
+        filled = [i for i, ids in enumerate(src) if ids]
+        sources = [src[i] for i in filled]
+        for batch in bucket(TokenizedPairs(sources, sources), self.decode.batch_tokens):
+            searched = self._search([sources[j] for j in batch])
+            for j, hypotheses in zip(batch, searched, strict=True):
+                i = filled[j]
+                pieces = self.tokenizers.src.pieces([*src[i], EOS])
+                candidates = [self._candidate(hypothesis) for hypothesis in hypotheses]
+                results[i] = results[i]._replace(src_pieces=pieces, candidates=candidates)
+        return results
+
+    @torch.inference_mode()
+    def _search(self, sources: Sequence[Sequence[int]]) -> list[list[Hypothesis]]:
+        device = parameter_device(self.model)
+        src, mask = pad([[*ids, EOS] for ids in sources])
+        lengths = [len(ids) + 1 for ids in sources]
+        with self.precision.products(device):
+            start = self._searched.encode(src.to(device), mask.to(device))
+            return search(self._searched.step, start, lengths, self.decode, self._special, device)
+
+    def _candidate(self, hypothesis: Hypothesis) -> Candidate:
+        tgt = self.tokenizers.tgt
+        return Candidate(
+            tgt.decode(hypothesis.tokens).replace("\n", " "),  # byte pieces could spell a line break
+            hypothesis.score,
+            hypothesis.log_prob,
+            tgt.pieces(hypothesis.tokens),
+            hypothesis.weights,
+        )

@@ -1,0 +1,44 @@
+"""From a batch to its loss, and the perplexity of a corpus, given the reference before each word."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+
+from seq2seq.data.batch import Batch, TokenizedPairs
+from seq2seq.data.loader import bucket, gather
+from seq2seq.model import Seq2Seq
+from seq2seq.model.loss import Loss, output_loss
+from seq2seq.model.seq2seq import parameter_device
+
+
+def batch_loss(
+    model: Seq2Seq, batch: Batch, smoothing: float = 0.0, loss_of: Callable[..., Loss] = output_loss
+) -> Loss:
+    """Sums over the target tokens of ``batch``, which is on the model's device.
+
+    The one way from a batch to its loss, for training, validation and measurements. ``loss_of`` takes the
+    output layer, read-outs (N, R), targets (N,) and ``smoothing``.
+    """
+    readout = model(batch.src, batch.src_mask, batch.tgt_in).readout.flatten(0, 1).index_select(0, batch.places)
+    return loss_of(model.decoder.output, readout, batch.targets, smoothing)
+
+
+@torch.inference_mode()
+def teacher_forced_loss(model: Seq2Seq, pairs: TokenizedPairs, max_tokens: int) -> float:
+    """Negative log-likelihood a target token (sentence ends counted), given the reference before it."""
+    model.eval()
+    device = parameter_device(model)
+    total, num_tokens = 0.0, 0
+    for indices in bucket(pairs, max_tokens):
+        batch = gather(pairs, indices)
+        total += float(batch_loss(model, batch.to(device)).nll)
+        num_tokens += len(batch.places)
+    return total / num_tokens
+
+
+def perplexity(loss: float) -> float:
+    """exp(loss), infinite where that overflows."""
+    return math.exp(loss) if loss < 700 else math.inf

@@ -1,0 +1,243 @@
+"""Run directories and checkpoints: what is saved, where, and how it is read back.
+
+    runs/NAME/
+      config.yaml  tokenizer/  train.log  metrics.jsonl  events.out.tfevents.*  result.json (when finished)
+      best/        model.safetensors  config.yaml  tokenizer/  checkpoint.json
+      last/        the same, and training.pt: optimizer, schedule, average, random state, place in the data
+      previous/    last/ as it was before, in case last/ gets damaged
+      step-N/      weights of the last validations, if they are kept
+
+``best/`` needs nothing outside itself. checkpoint.json has the size and the hash of every other file, so that a
+checkpoint knows whether it is whole. No file is loaded in a way that could run code.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, load_model, save_model
+from torch import Tensor
+
+from seq2seq.errors import CheckpointError
+from seq2seq.model.seq2seq import Seq2Seq
+from seq2seq.storage.atomic import atomic_directory, write_text
+from seq2seq.text.tokenizer_pair import TokenizerPair
+
+FORMAT = 2
+BEST = "best"
+RESUMABLE = LAST, PREVIOUS = "last", "previous"  # hold all that it takes to go on; newest first
+WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER, RESULT = (
+    "model.safetensors",
+    "checkpoint.json",
+    "training.pt",
+    "config.yaml",
+    "tokenizer",
+    "result.json",
+)
+DENIED = {errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM}  # say nothing of what is in the file
+
+
+class CheckpointInfo(NamedTuple):
+    """What a checkpoint says of itself."""
+
+    step: int
+    epoch: int
+    metrics: dict[str, float]  # of the validation it was saved after
+    vocabulary: str  # fingerprint of its tokenizers
+
+
+class RunDirectory:
+    """One run's files: the one place that saves."""
+
+    def __init__(self, path: Path, config_yaml: str, tokenizers: TokenizerPair) -> None:
+        """Make the directory and write what does not change during the run."""
+        self.path = path
+        self._config_yaml = config_yaml
+        self._tokenizers = tokenizers
+        path.mkdir(parents=True, exist_ok=True)
+        self._write_static(path)
+
+    def save(
+        self,
+        name: str,
+        model: Seq2Seq,
+        step: int,
+        epoch: int,
+        metrics: Mapping[str, float],
+        training: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Write the checkpoint ``name``, whole or not at all; ``training`` is what going on would need.
+
+        Raises:
+            CheckpointError: it can't be written; what was saved before is as it was.
+        """
+        info = CheckpointInfo(step, epoch, dict(metrics), self._tokenizers.fingerprint())
+        keep = self.path / PREVIOUS if name == LAST else None
+        try:
+            with atomic_directory(self.path / name, keep) as temporary:
+                save_model(model, str(temporary / WEIGHTS))
+                if training is not None:
+                    state = io.BytesIO()  # writing a file itself, torch does not say what went wrong
+                    torch.save(training, state)
+                    (temporary / TRAINING).write_bytes(state.getbuffer())
+                self._write_static(temporary)
+                files = {each: _identity(temporary / each) for each in _file_names(temporary)}
+                fields = {"format": FORMAT, **info._asdict(), "files": files}
+                write_text(temporary / INFO, json.dumps(fields, indent=2) + "\n")
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors raise their own
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:120]
+            raise CheckpointError(
+                f"{self.path / name}: can't be saved ({reason}); what was saved before is whole, and once "
+                "this is mended the same command goes on from it"
+            ) from error
+        return self.path / name
+
+    def keep_newest_steps(self, count: int) -> list[Path]:
+        """Remove the step checkpoints but the newest ``count``; give those, oldest first."""
+        steps = _step_checkpoints(self.path)
+        cut = max(0, len(steps) - count)
+        for path in steps[:cut]:
+            shutil.rmtree(path)
+        return steps[cut:]
+
+    def forget_after(self, step: int) -> None:
+        """Remove the step checkpoints of later updates, which will be made again."""
+        for path in _step_checkpoints(self.path):
+            if _step_of(path) > step:
+                shutil.rmtree(path)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write down that the run came to its end, and how."""
+        write_text(self.path / RESULT, json.dumps(result, indent=2) + "\n")
+
+    def _write_static(self, directory: Path) -> None:
+        write_text(directory / CONFIG, self._config_yaml)
+        with atomic_directory(directory / TOKENIZER) as temporary:
+            self._tokenizers.save(temporary)
+
+
+def _step_checkpoints(run: Path) -> list[Path]:
+    return sorted(run.glob("step-*"), key=_step_of)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
+
+
+def _file_names(directory: Path) -> list[str]:
+    return sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
+
+
+def _identity(path: Path) -> dict[str, Any]:
+    """Size and hash of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+
+
+def read_result(run: Path) -> dict[str, Any] | None:
+    """How the run ended, or None if it did not."""
+    try:
+        result: dict[str, Any] = json.loads((run / RESULT).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # a damaged one says nothing; the run goes on and writes another
+        return None
+    return result
+
+
+def checkpoint_path(run: Path, name: str) -> Path:
+    """The directory of the checkpoint ``name`` of ``run``, or ``run`` itself if it is a copied checkpoint."""
+    if (run / WEIGHTS).is_file():
+        return run
+    if not run.is_dir():
+        near = sorted(
+            path.name for path in run.parent.glob("*") if path.is_dir() and not path.name.startswith(".")
+        )
+        raise CheckpointError(f"run={run}: no such directory; {run.parent} has {', '.join(near[:8]) or 'no runs'}")
+    if not (run / name / WEIGHTS).is_file():
+        raise CheckpointError(f"run={run}: no checkpoint {name}/ there; has it been validated once?")
+    return run / name
+
+
+def read_info(path: Path) -> CheckpointInfo:
+    """What the checkpoint says of itself, once all of its files have been found to be what was saved.
+
+    Raises:
+        CheckpointError: it is of another format or not whole.
+        OSError: this process may not open a file, or no more of them.
+    """
+    try:
+        fields = json.loads((path / INFO).read_text(encoding="utf-8"))
+        found = fields.pop("format")
+        if found != FORMAT:
+            raise CheckpointError(f"{path / INFO}: format {found}; this version reads format {FORMAT}")
+        files = {str(name): dict(identity) for name, identity in fields.pop("files").items()}
+        info = CheckpointInfo(**fields)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        if isinstance(error, OSError) and error.errno in DENIED:
+            raise
+        raise CheckpointError(f"{path / INFO}: can't be read ({error}); the checkpoint is not whole") from error
+    for name, identity in files.items():
+        _check_file(path / name, identity)
+    return info
+
+
+def _check_file(path: Path, saved: Mapping[str, Any]) -> None:
+    try:
+        found = _identity(path)
+    except OSError as error:
+        if error.errno in DENIED:
+            raise
+        raise CheckpointError(f"{path}: {error.strerror}; the checkpoint is not whole") from None
+    if found["bytes"] != (size := saved.get("bytes")):
+        raise CheckpointError(f"{path}: {found['bytes']} bytes instead of {size}: not what was saved")
+    if found["sha256"] != saved.get("sha256"):
+        raise CheckpointError(f"{path}: changed since it was saved (another SHA-256)")
+
+
+def check_vocabulary(path: Path, info: CheckpointInfo, tokenizers: TokenizerPair) -> None:
+    """Raise ``CheckpointError`` unless the weights were trained with these tokenizers."""
+    if info.vocabulary != tokenizers.fingerprint():
+        raise CheckpointError(f"{path}: its weights were trained with another vocabulary")
+
+
+def read_training(path: Path) -> dict[str, Any]:
+    """What training needs to go on from the checkpoint.
+
+    Raises:
+        CheckpointError: it can't be read, or holds anything but numbers, texts and tensors.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path / TRAINING, weights_only=True, map_location="cpu")
+    except Exception as error:  # whatever a damaged or hostile file makes torch raise
+        reason = " ".join(str(error).split())[:120]
+        raise CheckpointError(f"{path / TRAINING}: can't be read ({type(error).__name__}: {reason})") from None
+    return state
+
+
+def load_weights(path: Path, model: Seq2Seq) -> None:
+    """Fill ``model`` with the checkpoint's weights.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or of another model.
+    """
+    try:
+        load_model(model, str(path / WEIGHTS))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{path / WEIGHTS}: the weights don't fit or can't be read ({reason})") from error
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The checkpoint's weights by name."""
+    return load_file(str(path / WEIGHTS))

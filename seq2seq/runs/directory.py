@@ -1,0 +1,134 @@
+"""A run's directory, and what a start finds there: nothing yet, a run to resume, or one that is finished."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+from seq2seq.errors import CheckpointError, ConfigError
+from seq2seq.runs.checkpoint import BEST, CONFIG, RESULT, RESUMABLE, read_info, read_result
+from seq2seq.settings.compose import read_train_config
+from seq2seq.settings.schema import LinearConfig, TrainConfig, flat
+from seq2seq.storage.atomic import recover, remove
+from seq2seq.storage.lock import locked
+
+logger = logging.getLogger(__name__)
+
+LOCK, LOG = ".lock", "train.log"
+KEPT = (LOCK, LOG)
+LOCATION = ("name", "runs_dir", "data.root", "data.download_dir", "data.cache_dir")
+STARTING = ("overwrite", "resume", "machine.")
+"""Settings that may differ between two starts of the same run: where things are, and how to start and compute."""
+LENGTH = ("trainer.max_steps", "trainer.max_epochs", "trainer.patience")
+"""Settings of a run's length, which may grow; a linear schedule is made for one length and keeps it."""
+REPORTING = ("trainer.log_every", "trainer.num_samples", "trainer.save_every")
+REMEDY = "choose another name=, or overwrite=true to start over"
+
+
+def run_path(config: TrainConfig) -> Path:
+    """The run's directory: its name, or one made of the choices."""
+    data = config.data
+    made = (
+        f"{data.name}_{data.src}_{data.tgt}_{config.attention.variant}_{config.tokenizer.name}_seed{config.seed}"
+    )
+    return Path(config.runs_dir) / (config.name or made)
+
+
+def finished_result(config: TrainConfig) -> dict[str, Any] | None:
+    """The result of this very run, if its directory holds it, finished; None if there is something to do.
+
+    Raises:
+        ConfigError: the directory holds another run, or one that ``resume`` does not allow to resume.
+    """
+    path = run_path(config)
+    begun = (path / CONFIG).exists() and not config.overwrite
+    if config.resume == "must" and not (begun and any((path / name).exists() for name in RESUMABLE)):
+        raise ConfigError(f"resume=must: {path} holds no run to resume; resume=auto would begin one")
+    if not begun:
+        return None
+    saved, asked = flat(read_train_config(path / CONFIG)), flat(config)
+    free = LOCATION + STARTING + REPORTING + (() if isinstance(config.schedule, LinearConfig) else LENGTH)
+    _refuse_changes(path, {key: (saved.get(key), asked[key]) for key in asked if not key.startswith(free)})
+    result = read_result(path)
+    if result is not None and all(saved.get(key) == asked[key] for key in LENGTH):
+        return result
+    if config.resume == "never":
+        raise ConfigError(f"{path} holds a run that could be resumed, and resume=never: {REMEDY}")
+    return None
+
+
+def _refuse_changes(path: Path, settings: dict[str, tuple[Any, Any]]) -> None:
+    changed = [f"{key} {saved} → {asked}" for key, (saved, asked) in settings.items() if saved != asked]
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise ConfigError(f"{path} holds a run with other settings ({', '.join(changed[:3])}{more}): {REMEDY}")
+
+
+@contextmanager
+def opened(config: TrainConfig) -> Iterator[Path]:
+    """Hold the run's directory, made, or recovered after a process that died there.
+
+    Raises:
+        ConfigError: it can't be written, holds something else than a run, or another process is training there.
+    """
+    path = run_path(config)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: can't be written ({error.strerror}); choose another runs_dir= or name="
+        ) from None
+    _refuse_strangers(path)
+    with locked(path / LOCK):
+        recover(path)
+        yield path
+
+
+def _refuse_strangers(path: Path) -> None:
+    """Raise ``ConfigError`` if there are files but no run, so that none of them is ever replaced or removed."""
+    if (path / CONFIG).exists():
+        read_train_config(path / CONFIG)
+    elif strangers := [file.name for file in path.iterdir() if file.name not in KEPT and file.name[0] != "."]:
+        raise ConfigError(f"{path} holds no run, but {', '.join(sorted(strangers)[:3])}: choose another name=")
+
+
+def checkpoint_to_resume(config: TrainConfig) -> Path | None:
+    """The newest one that is whole; None if there is nothing to resume. Damaged newer ones are removed.
+
+    Raises:
+        CheckpointError: there are some, but all are damaged; or best/ stands alone.
+    """
+    path = run_path(config)
+    checkpoints = [path / name for name in RESUMABLE if (path / name).exists()]
+    if config.overwrite or not (checkpoints or (path / BEST).exists()):
+        return None
+    for i, checkpoint in enumerate(checkpoints):
+        try:
+            read_info(checkpoint)
+        except CheckpointError as error:
+            logger.warning("passed over: %s", error)
+        else:
+            for damaged in checkpoints[:i]:  # else the next save would replace the whole one by it
+                remove(damaged)
+            return checkpoint
+    raise CheckpointError(f"{path}: no checkpoint to resume from is whole; {REMEDY}")
+
+
+def resume(path: Path) -> None:
+    """The run is not finished any more."""
+    (path / RESULT).unlink(missing_ok=True)
+
+
+def begin(path: Path) -> None:
+    """Remove an earlier run, if there is one, its settings last: without them it would not be known as a run."""
+    config = path / CONFIG
+    for file in path.iterdir():
+        if file.name not in KEPT and file != config:
+            remove(file)
+    config.unlink(missing_ok=True)

@@ -1,0 +1,80 @@
+"""From the command line, configs/ and saved files to checked settings. All that knows Hydra's composition."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from seq2seq.errors import CheckpointError, ConfigError
+from seq2seq.settings.rules import check
+from seq2seq.settings.schema import COMMANDS, GROUPS, DecodeConfig, DecodeConfigOverrides, TrainConfig
+
+Settings = TypeVar("Settings")
+
+
+def register_schemas(**more: type) -> None:
+    """Make the schemas known to Hydra, so that it refuses wrong keys and types when it composes.
+
+    Each option of a group is one. A command's is schema/COMMAND; ``more`` are those of other commands.
+    """
+    from hydra.core.config_store import ConfigStore  # takes a while to import, and not everyone composes
+
+    store = ConfigStore.instance()
+    for command, schema in {**COMMANDS, **more}.items():
+        store.store(group="schema", name=command, node=schema, package="_global_")
+    for group, options in GROUPS.items():
+        for option, schema in options.items():
+            store.store(group=group, name=option, node=schema)
+
+
+def load_settings(config: DictConfig, schema: type[Settings]) -> Settings:
+    """The composed ``config`` as a checked ``schema`` dataclass.
+
+    Raises:
+        ConfigError: a value is missing or not valid.
+    """
+    settings = OmegaConf.to_object(config)
+    assert isinstance(settings, schema)
+    check(settings)
+    return settings
+
+
+def to_yaml(settings: Any) -> str:
+    """All settings, resolved, as YAML of plain values."""
+    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(settings)))
+
+
+def read_train_config(path: Path) -> TrainConfig:
+    """The settings that ``to_yaml`` wrote, against today's schema.
+
+    Raises:
+        CheckpointError: the file is missing or not of this schema.
+    """
+    try:
+        saved = OmegaConf.load(path)
+        assert isinstance(saved, DictConfig)
+        schema = {group: OmegaConf.structured(_schema_of(group, saved[group])) for group in GROUPS}
+        merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), schema, saved)
+        assert isinstance(merged, DictConfig)
+        return load_settings(merged, TrainConfig)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file; is {path.parent} a run or a copy of its best/?") from None
+    except (OmegaConfBaseException, YAMLError, AssertionError, KeyError, ConfigError, OSError) as error:
+        reason = " ".join(str(error).split()) or "not a table of settings"
+        raise CheckpointError(f"{path}: not a config of this version ({reason[:200]})") from error
+
+
+def _schema_of(group: str, saved: DictConfig) -> type:
+    options = GROUPS[group]
+    return options[saved.name] if "name" in saved else next(iter(options.values()))
+
+
+def overridden(decode: DecodeConfig, overrides: DecodeConfigOverrides) -> DecodeConfig:
+    """``decode`` with what is given in ``overrides``."""
+    given = {key: value for key, value in vars(overrides).items() if value is not None}
+    return dataclasses.replace(decode, **given)

@@ -1,0 +1,107 @@
+"""What is valid: each setting by its own range, and rules over several. Checked before any data is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+from seq2seq.errors import ConfigError, did_you_mean
+from seq2seq.settings.schema import DecodeConfig, Leaf, MachineConfig, PlateauConfig, TrainConfig, leaves
+
+
+def check(settings: Any) -> None:
+    """Raise ``ConfigError`` for the first value that its own rule, or a rule over several, forbids."""
+    check_keys(settings)
+    for leaf in leaves(settings):
+        _check_value(leaf)
+    if isinstance(getattr(settings, "machine", None), MachineConfig):
+        _check_device(settings.machine.device)
+    if isinstance(settings, TrainConfig):
+        _check_training(settings)
+
+
+def check_keys(settings: Any, prefix: str = "") -> None:
+    """Refuse what was added with "+key=value", which Hydra takes past the schema."""
+    known = {item.name for item in dataclasses.fields(settings)}
+    for key, value in vars(settings).items():
+        if key not in known:
+            raise ConfigError(f"{prefix}{key}: no such setting{did_you_mean(key, known)}")
+        if dataclasses.is_dataclass(value):
+            check_keys(value, f"{prefix}{key}.")
+
+
+def _check_value(leaf: Leaf) -> None:
+    key, value = leaf.key, leaf.value
+    choices, low, high, above = (leaf.metadata.get(rule) for rule in ("choices", "low", "high", "above"))
+    if choices and value not in choices:
+        raise ConfigError(f"{key}={value}: unknown; valid are {', '.join(choices)}{did_you_mean(value, choices)}")
+    if value is None or isinstance(value, str | list):
+        return
+    if low is not None and value < low:
+        raise ConfigError(f"{key}={value}: must be at least {low:g}")
+    if above is not None and value <= above:
+        raise ConfigError(f"{key}={value}: must be more than {above:g}")
+    if high is not None and value > high:
+        raise ConfigError(f"{key}={value}: must be at most {high:g}")
+
+
+def _check_device(device: str) -> None:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        hint = (
+            "; did you mean cuda?"
+            if device.lower() in ("gpu", "nvidia")
+            else did_you_mean(device, ("cpu", "cuda"))
+        )
+        raise ConfigError(f"machine.device={device}: unknown; valid are auto, cpu, cuda, cuda:N, mps{hint}")
+
+
+def _check_training(config: TrainConfig) -> None:
+    _check_model(config)
+    trainer, data = config.trainer, config.data
+    if config.machine.precision == "int8":
+        raise ConfigError("machine.precision=int8 is for search, not for training: use auto, bf16 or fp32")
+    if config.name is not None and not re.fullmatch(r"(?=.{1,120}$)[\w+-][\w.+-]*", config.name):
+        raise ConfigError(f"name={config.name}: a directory's name below runs_dir, of letters, digits and . _ + -")
+    if data.src == data.tgt:
+        raise ConfigError(f"data.src={data.src} and data.tgt={data.tgt}: source and target are the same language")
+    if trainer.max_epochs is None and trainer.max_steps is None:
+        raise ConfigError("trainer.max_epochs=null and trainer.max_steps=null: training would never end; set one")
+    if trainer.batch_tokens <= data.max_length:
+        raise ConfigError(
+            f"trainer.batch_tokens={trainer.batch_tokens}: must be more than data.max_length={data.max_length}"
+        )
+    if trainer.average == "last" and trainer.keep_last < 2:
+        raise ConfigError(f"trainer.average=last needs trainer.keep_last={trainer.keep_last} to be at least 2")
+    if isinstance(config.schedule, PlateauConfig) and config.schedule.min_lr > config.optimizer.lr:
+        raise ConfigError(
+            f"schedule.min_lr={config.schedule.min_lr:g}: must be at most optimizer.lr={config.optimizer.lr:g}"
+        )
+    if len(config.optimizer.betas) != 2 or not all(0 <= beta < 1 for beta in config.optimizer.betas):
+        raise ConfigError(f"optimizer.betas={config.optimizer.betas}: two numbers, each at least 0 and below 1")
+    check_decode(config.decode)
+
+
+def _check_model(config: TrainConfig) -> None:
+    model = config.model
+    memory_size = 2 * model.encoder_size
+    if config.attention.variant == "luong_dot" and model.decoder_size != memory_size:
+        raise ConfigError(
+            f"attention.score=dot compares model.decoder_size={model.decoder_size} with 2 × model.encoder_size="
+            f"{memory_size}: make them equal or use attention.score=general"
+        )
+    if model.tie_embeddings != "none" and model.readout_size != model.embedding_size:
+        raise ConfigError(
+            f"model.tie_embeddings={model.tie_embeddings} needs model.readout_size={model.readout_size} to equal "
+            f"model.embedding_size={model.embedding_size}"
+        )
+    if model.tie_embeddings == "all" and not config.tokenizer.joint:
+        raise ConfigError(
+            "model.tie_embeddings=all needs one vocabulary: tokenizer.joint=true, or tie target only"
+        )
+
+
+def check_decode(decode: DecodeConfig) -> None:
+    """Rules over several settings of search."""
+    if decode.num_best > decode.beam_size:
+        raise ConfigError(f"decode.num_best={decode.num_best}: at most decode.beam_size={decode.beam_size}")

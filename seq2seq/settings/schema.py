@@ -1,0 +1,491 @@
+"""Every setting: its key, type, default, range and meaning. The one place where each is written.
+
+A component takes the dataclass of its own section. ``rules`` checks values, ``compose`` reads them from the
+command line and from configs/. Nothing here imports torch, Hydra or OmegaConf.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+MISSING: Any = "???"  # OmegaConf's sign for a value that has to be given
+
+
+def setting(
+    default: Any,
+    doc: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A field that says what it means and which values are valid.
+
+    ``low`` and ``high`` are valid themselves, ``above`` is not.
+    """
+    metadata = {"doc": doc, "low": low, "high": high, "above": above, "choices": choices}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def choice(doc: str, default: str, *others: str) -> Any:
+    """A setting that takes one of several names."""
+    return setting(default, doc, choices=(default, *others))
+
+
+def rate(default: float, doc: str) -> Any:
+    """A probability, which is below 1."""
+    return setting(default, doc, low=0.0, high=0.95)
+
+
+def option(name: str) -> Any:
+    """The name of a group's option, chosen as GROUP=NAME."""
+    return setting(name, "the option's name", choices=(name,))
+
+
+def section(schema: type, doc: str = "") -> Any:
+    """Settings below this one, at their defaults."""
+    return field(default_factory=schema, metadata={"doc": doc})
+
+
+@dataclass
+class DataConfig:
+    """Where sentence pairs come from."""
+
+    name: str = MISSING
+    src: str = setting("de", "language translated from, a code such as de")
+    tgt: str = setting("en", "language translated into")
+    max_length: int = setting(100, "tokens on either side of a training pair, at most", low=1)
+    over_length: str = choice("what happens to a longer pair", "drop", "truncate")
+    cache_dir: str = setting("data/cache", "directory for trained tokenizers and tokens")
+
+
+@dataclass
+class PhrasebookConfig(DataConfig):
+    """The corpus that comes with seq2seq."""
+
+    name: str = option("phrasebook")
+    src: str = choice("language translated from", "de", "en")
+    tgt: str = choice("language translated into", "en", "de")
+
+
+@dataclass
+class Multi30kConfig(DataConfig):
+    """Multi30k, task 1: image captions, downloaded or read from local copies."""
+
+    name: str = option("multi30k")
+    src: str = choice("language translated from", "de", "en", "fr", "cs")
+    tgt: str = choice("language translated into", "en", "de", "fr", "cs")
+    root: str | None = setting(None, "directory with local copies; null: download")
+    download_dir: str = setting("data/multi30k", "directory for the downloads")
+
+
+@dataclass
+class SplitFiles:
+    """The files of one split: src and tgt, or one tsv."""
+
+    src: str | None = setting(None, "source, a sentence a line, plain or .gz")
+    tgt: str | None = setting(None, "its translations, line by line")
+    tsv: str | None = setting(None, "one file instead: source, tab, target")
+
+
+@dataclass
+class FilesConfig(DataConfig):
+    """Your own parallel files: for each split src and tgt, or one tsv; plain or .gz."""
+
+    name: str = option("files")
+    train: SplitFiles = section(SplitFiles)
+    valid: SplitFiles = section(SplitFiles)
+    test: SplitFiles = section(SplitFiles, "may be left out")
+
+
+@dataclass
+class TokenizerConfig:
+    """Text to tokens."""
+
+    name: str = MISSING
+    joint: bool = setting(True, "one vocabulary for both languages")
+
+
+@dataclass
+class SubwordConfig(TokenizerConfig):
+    """SentencePiece."""
+
+    vocab_size: int = setting(8000, "pieces; lowered if the corpus has fewer", low=300)
+    character_coverage: float = setting(
+        1.0, "share of the corpus's characters that become pieces", low=0.98, high=1.0
+    )
+    byte_fallback: bool = setting(True, "spell other characters in bytes instead of <unk>")
+    normalization: str = choice("SentencePiece's normalization rule", "nmt_nfkc", "nfkc", "identity")
+    sample: bool = setting(False, "draw a new segmentation of the training text for each epoch")
+    sampling_alpha: float = setting(
+        0.1, "unigram: smoothing of its probabilities; bpe: rate of dropped merges", low=0.0, high=1.0
+    )
+
+
+@dataclass
+class UnigramConfig(SubwordConfig):
+    """SentencePiece, unigram language model (Kudo, 2018)."""
+
+    name: str = option("unigram")
+
+
+@dataclass
+class BpeConfig(SubwordConfig):
+    """SentencePiece, byte-pair encoding (Sennrich et al., 2016)."""
+
+    name: str = option("bpe")
+
+
+@dataclass
+class WordConfig(TokenizerConfig):
+    """Words as tokens, on torchtext's Vocab."""
+
+    name: str = option("word")
+    joint: bool = setting(False, "one vocabulary for both languages")
+    min_frequency: int = setting(2, "occurrences in the training text that make a word known", low=1)
+    max_size: int | None = setting(None, "words, at most; null: no bound", low=10)
+    src_vectors: str | None = setting(None, "text file of pretrained source word vectors")
+    tgt_vectors: str | None = setting(None, "text file of pretrained target word vectors")
+
+
+@dataclass
+class DropoutConfig:
+    """Dropout rates."""
+
+    words: float = rate(0.0, "of whole words, both sides")
+    embedding: float = rate(0.3, "of the entries of word embeddings, both sides")
+    layers: float = rate(0.3, "between stacked layers")
+    recurrent: float = rate(0.0, "of the decoder's input [context ; word]")
+    readout: float = rate(0.3, "of the read-out, before the output matrix")
+
+
+@dataclass
+class ModelConfig:
+    """Sizes of the model. These are the tutorials': embeddings 256, encoder 2 × 256, decoder 512."""
+
+    embedding_size: int = setting(256, "width E of word embeddings", low=1)
+    encoder_size: int = setting(256, "width of each direction; the memory is twice as wide", low=1)
+    encoder_layers: int = setting(1, "bidirectional GRU layers", low=1)
+    decoder_size: int = setting(512, "width D of the decoder's state", low=1)
+    decoder_layers: int = setting(1, "GRU layers; attention belongs to the first", low=1)
+    readout_size: int = setting(256, "width R of the read-out", low=1)
+    bridge: str = choice("the decoder's first state: of the encoder's last, or zeros", "tanh", "zeros")
+    tie_embeddings: str = choice(
+        "matrices that are one: target embedding and output, or source too", "target", "none", "all"
+    )
+    dropout: DropoutConfig = section(DropoutConfig)
+
+
+@dataclass
+class AttentionConfig:
+    """How the decoder looks at the source."""
+
+    name: str = MISSING
+
+    @property
+    def variant(self) -> str:
+        """Its name in the model's table of attentions."""
+        return self.name
+
+
+@dataclass
+class LuongConfig(AttentionConfig):
+    """Luong, Pham and Manning (2015): reads out the context of the new state."""
+
+    name: str = option("luong")
+    score: str = choice("how a state is compared with the source", "general", "dot", "concat")
+
+    @property
+    def variant(self) -> str:
+        """Its name in the model's table of attentions."""
+        return f"luong_{self.score}"
+
+
+@dataclass
+class BahdanauConfig(AttentionConfig):
+    """Bahdanau, Cho and Bengio (2015): reads out the context that built the state."""
+
+    name: str = option("bahdanau")
+    size: int = setting(512, "width A of the tanh layer", low=1)
+
+
+@dataclass
+class OptimizerConfig:
+    """Adam and its variants."""
+
+    name: str = MISSING
+    lr: float = setting(1e-3, "learning rate at its peak", above=0.0)
+    betas: list[float] = setting([0.9, 0.999], "decay of the two moments")
+    eps: float = setting(1e-8, "added to the root of the second moment", above=0.0)
+    weight_decay: float = setting(0.0, "decay of the weights", low=0.0)
+
+
+@dataclass
+class AdamConfig(OptimizerConfig):
+    """Kingma and Ba (2015)."""
+
+    name: str = option("adam")
+
+
+@dataclass
+class AdamWConfig(OptimizerConfig):
+    """Loshchilov and Hutter (2019)."""
+
+    name: str = option("adamw")
+    weight_decay: float = setting(0.01, "decay of the weights", low=0.0)
+
+
+@dataclass
+class ScheduleConfig:
+    """The learning rate over updates."""
+
+    name: str = MISSING
+    warmup_steps: int = setting(0, "updates of a linear rise to optimizer.lr", low=0)
+
+
+@dataclass
+class ConstantConfig(ScheduleConfig):
+    """optimizer.lr throughout."""
+
+    name: str = option("constant")
+
+
+@dataclass
+class InverseSqrtConfig(ScheduleConfig):
+    """Falls with 1/√step after the warm-up (Vaswani et al., 2017, section 5.3)."""
+
+    name: str = option("inverse_sqrt")
+    warmup_steps: int = setting(400, "updates of a linear rise to optimizer.lr", low=1)
+
+
+@dataclass
+class LinearConfig(ScheduleConfig):
+    """Falls to 0 at the last update (Defazio et al., 2023)."""
+
+    name: str = option("linear")
+    warmup_steps: int = setting(400, "updates of a linear rise to optimizer.lr", low=0)
+
+
+METRICS = ("bleu", "chrf", "loss", "ppl")
+
+
+@dataclass
+class PlateauConfig(ScheduleConfig):
+    """Falls whenever a metric has stopped improving."""
+
+    name: str = option("plateau")
+    metric: str = setting("loss", "validation metric that is watched", choices=METRICS)
+    factor: float = setting(0.5, "what the rate is multiplied by", low=0.01, high=0.99)
+    patience: int = setting(0, "validations without a better value that are borne", low=0)
+    min_lr: float = setting(1e-5, "the rate does not fall below it", low=0.0)
+
+
+@dataclass
+class TrainerConfig:
+    """The training loop. It ends at the first of max_epochs, max_steps and patience."""
+
+    max_epochs: int | None = setting(20, "passes over the training split", low=1)
+    max_steps: int | None = setting(None, "optimizer updates", low=1)
+    batch_tokens: int = setting(2400, "padded tokens of a batch, on either side", low=2)
+    accumulate: int = setting(1, "batches an update", low=1)
+    clip_norm: float | None = setting(1.0, "largest norm of the gradient; null: any", above=0.0)
+    label_smoothing: float = rate(0.1, "share of the target distribution spread over all words")
+    validate_every: int = setting(1, "validate_units between validations", low=1)
+    validate_unit: str = choice("what validate_every counts", "epochs", "steps")
+    save_every: int | None = setting(
+        None, "updates between saves, besides those after validations; null: only those", low=1
+    )
+    valid_beam_size: int = setting(1, "beam of validation; 1: greedy", low=1)
+    metric: str = setting("bleu", "validation metric that best/ and patience go by", choices=METRICS)
+    patience: int | None = setting(
+        None, "validations without a better metric that end training; null: never", low=1
+    )
+    average: str = choice(
+        "weights that are validated: as they are, their moving average, or at the end a mean of the last "
+        "keep_last checkpoints too",
+        "none",
+        "ema",
+        "last",
+    )
+    ema_decay: float = setting(0.999, "decay of the moving average", low=0.0, high=0.99999)
+    keep_last: int = setting(0, "checkpoints step-N/ of the last validations that are kept", low=0)
+    log_every: int = setting(20, "updates between points of the training curves", low=1)
+    max_skipped: int = setting(10, "updates in a row without a finite gradient that end training", low=1)
+    num_samples: int = setting(4, "validation sentences shown in TensorBoard", low=0)
+
+
+@dataclass
+class DecodeConfig:
+    """Search, with a beam or greedily.
+
+    score(Y|X) = log P(Y|X) / ((5 + |Y|) / 6)^α + β Σ_i log min(Σ_t α_ti, 1), where α is ``length_penalty``,
+    β is ``coverage_penalty`` and |Y| counts the sentence end (Wu et al., 2016, equation 14).
+    """
+
+    beam_size: int = setting(5, "partial translations kept; 1: greedy", low=1)
+    length_penalty: float = setting(1.0, "α: 0 prefers short translations, more of it longer ones", low=0.0)
+    coverage_penalty: float = setting(0.0, "β: punishes source words left without attention", low=0.0)
+    num_best: int = setting(1, "translations given for each line", low=1)
+    max_ratio: float = setting(2.0, "a translation is cut after max_ratio × source + max_offset words", low=0.0)
+    max_offset: int = setting(10, "see max_ratio", low=1)
+    allow_unk: bool = setting(False, "let <unk> be written")
+    batch_tokens: int = setting(2400, "padded source tokens decoded at once", low=2)
+    max_src_tokens: int = setting(500, "longer sources are cut, and counted", low=1)
+
+
+def nullable(schema: type, doc: str) -> type:
+    """The keys and ranges of ``schema``, each null unless given."""
+    types = typing.get_type_hints(schema)
+    items = [
+        (each.name, types[each.name] | None, field(default=None, metadata=each.metadata))
+        for each in dataclasses.fields(schema)
+    ]
+    made = dataclasses.make_dataclass(f"{schema.__name__}Overrides", items)
+    made.__doc__, made.__module__ = doc, __name__
+    return made
+
+
+if TYPE_CHECKING:  # as far as a type checker can tell
+
+    class DecodeConfigOverrides(DecodeConfig):
+        """Search; null: as the run was trained to search."""
+
+else:
+    DecodeConfigOverrides = nullable(DecodeConfig, "Search; null: as the run was trained to search.")
+
+
+@dataclass
+class MachineConfig:
+    """What to compute on."""
+
+    device: str = setting("auto", "auto, cpu, cuda, cuda:N or mps; auto takes a GPU if there is one")
+    num_threads: int | None = setting(None, "threads on a CPU; null: one for each core", low=1)
+    precision: str = choice("of matrix products; int8 is for search", "auto", "fp32", "bf16", "fp16", "int8")
+    fused: bool = setting(True, "train through the hand-written fast path")
+
+
+@dataclass
+class TrainConfig:
+    """Train a translation model."""
+
+    data: DataConfig = MISSING
+    tokenizer: TokenizerConfig = MISSING
+    model: ModelConfig = MISSING
+    attention: AttentionConfig = MISSING
+    optimizer: OptimizerConfig = MISSING
+    schedule: ScheduleConfig = MISSING
+    trainer: TrainerConfig = MISSING
+    decode: DecodeConfig = MISSING
+    machine: MachineConfig = section(MachineConfig)
+    name: str | None = setting(None, "of the run; null: made of the choices")
+    runs_dir: str = setting("runs", "directory that holds the runs")
+    resume: str = choice("whether an unfinished run of this name and settings is resumed", "auto", "never", "must")
+    overwrite: bool = setting(False, "start over in a directory that holds a run")
+    seed: int = setting(1, "of everything that is random", low=0)
+
+
+@dataclass
+class CheckConfig(TrainConfig):
+    """Look for what is odd in a corpus. Takes the settings of a training run."""
+
+    fix: str | None = setting(None, "directory for a cleaned copy of the corpus")
+
+
+@dataclass
+class EvaluateConfig:
+    """Score a trained model on a test set."""
+
+    run: str = setting(MISSING, "directory of a run, or a copy of its best/")
+    checkpoint: str = choice("which of its checkpoints", "best", "last")
+    split: str = setting("test", "split of the run's data; Multi30k has further test sets")
+    data_root: str | None = setting(None, "directory with Multi30k, if it is not where the run found it")
+    src_file: str | None = setting(None, "your own source instead of a split")
+    ref_file: str | None = setting(None, "its reference translations, line by line")
+    bootstrap: int = setting(1000, "resamples for the confidence intervals; 0: none", low=0)
+    decode: DecodeConfigOverrides = section(DecodeConfigOverrides)
+    machine: MachineConfig = section(MachineConfig)
+
+
+@dataclass
+class TranslateConfig:
+    """Translate text, a sentence a line; at a terminal, interactively."""
+
+    run: str = setting(MISSING, "directory of a run, or a copy of its best/")
+    checkpoint: str = choice("which of its checkpoints", "best", "last")
+    input: str | None = setting(None, "file to read; null: standard input")
+    output: str | None = setting(None, "file to write; null: standard output")
+    heatmaps: str | None = setting(None, "directory for a picture of each line's attention")
+    chunk_lines: int = setting(1000, "lines read before they are translated", low=1)
+    decode: DecodeConfigOverrides = section(DecodeConfigOverrides)
+    machine: MachineConfig = section(MachineConfig)
+
+
+GROUPS: dict[str, dict[str, type]] = {
+    "data": {"phrasebook": PhrasebookConfig, "multi30k": Multi30kConfig, "files": FilesConfig},
+    "tokenizer": {"unigram": UnigramConfig, "bpe": BpeConfig, "word": WordConfig},
+    "model": {"base": ModelConfig},
+    "attention": {"luong": LuongConfig, "bahdanau": BahdanauConfig},
+    "optimizer": {"adam": AdamConfig, "adamw": AdamWConfig},
+    "schedule": {
+        "inverse_sqrt": InverseSqrtConfig,
+        "linear": LinearConfig,
+        "plateau": PlateauConfig,
+        "constant": ConstantConfig,
+    },
+    "trainer": {"default": TrainerConfig},
+    "decode": {"beam": DecodeConfig},
+}
+"""The options of each group and their schemas. configs/GROUP/ has those that are another one with other values."""
+
+COMMANDS: dict[str, type] = {
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "translate": TranslateConfig,
+    "check_data": CheckConfig,
+}
+
+
+class Leaf(NamedTuple):
+    """One setting of a schema or, with its value, of a config."""
+
+    key: str  # full, as on the command line
+    type: Any
+    value: Any
+    metadata: Any
+
+
+def leaves(settings: Any, prefix: str = "") -> Iterator[Leaf]:
+    """Every setting in ``settings``, those of nested sections too."""
+    types = typing.get_type_hints(type(settings))
+    for item in dataclasses.fields(settings):
+        value = getattr(settings, item.name)
+        if dataclasses.is_dataclass(value):
+            yield from leaves(value, f"{prefix}{item.name}.")
+        else:
+            yield Leaf(f"{prefix}{item.name}", types[item.name], value, item.metadata)
+
+
+def flat(settings: Any) -> dict[str, Any]:
+    """Full key → value, for tables and comparisons."""
+    return {leaf.key: leaf.value for leaf in leaves(settings)}
+
+
+def keys_of(schema: type) -> list[str]:
+    """Full keys of a schema and of those nested in it; a group's are those of its options."""
+    return [leaf.key for leaf in leaves(schema()) if leaf.key not in GROUPS]
+
+
+def training_keys() -> dict[str, str]:
+    """Every full key that a training run can have → an option that has it, "GROUP=OPTION"."""
+    keys = dict.fromkeys(keys_of(TrainConfig), "")
+    for group, options in GROUPS.items():
+        for name, schema in options.items():
+            keys.update(dict.fromkeys((f"{group}.{key}" for key in keys_of(schema)), f"{group}={name}"))
+    return keys

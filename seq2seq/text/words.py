@@ -1,0 +1,136 @@
+"""Word-level text on torchtext: a tokenizer, pretrained word vectors and token-level BLEU.
+
+torchtext is archived; of its release 0.6.0 these three parts are sound, and this file alone imports it.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+import torchtext
+from torch import Tensor
+from torchtext.data.metrics import bleu_score
+from torchtext.vocab import Vectors, Vocab
+
+from seq2seq.errors import CheckpointError, ConfigError, DataError
+from seq2seq.text.tokenizer import BOS, EOS, PAD, SPECIAL_TOKENS, Sampling
+
+LIBRARY = f"torchtext {torchtext.__version__}"
+JOINER = "￭"
+"""Before a token that had no space in front of it, so that decoding restores the text."""
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+def split_words(line: str) -> list[str]:
+    """Words and punctuation marks: "Ja, gut." to "Ja", "￭,", "gut", "￭."."""
+    tokens = []
+    end = 0
+    for match in _TOKEN.finditer(line):
+        joined = match.start() == end and end > 0
+        tokens.append(JOINER + match.group() if joined else match.group())
+        end = match.end()
+    return tokens
+
+
+def join_words(tokens: Sequence[str]) -> str:
+    """The text of ``split_words``, each run of spaces as one."""
+    text = ""
+    for token in tokens:
+        if token.startswith(JOINER) and len(token) > 1:
+            text += token[1:]
+        else:
+            text += " " + token
+    return text.removeprefix(" ")
+
+
+class WordTokenizer:
+    """One token for each word that is frequent enough, <unk> for the others."""
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        """``tokens`` are the words after the special tokens, in the order of their ids."""
+        # Vocab sorts by frequency: falling made-up ones keep the order.
+        self._vocab = Vocab(
+            Counter({token: len(tokens) - i for i, token in enumerate(tokens)}), specials=SPECIAL_TOKENS
+        )
+
+    @classmethod
+    def train(cls, lines: Sequence[str], min_frequency: int = 1, max_size: int | None = None) -> WordTokenizer:
+        """The words seen ``min_frequency`` times, the most frequent first, at most ``max_size`` of them."""
+        counts = Counter(token for line in lines for token in split_words(line))
+        vocab = Vocab(counts, max_size=max_size, min_freq=min_frequency, specials=SPECIAL_TOKENS)
+        return cls(vocab.itos[len(SPECIAL_TOKENS) :])
+
+    @classmethod
+    def load(cls, path: Path) -> WordTokenizer:
+        """Read what ``save`` wrote."""
+        try:
+            tokens = path.read_bytes().decode("utf-8").split("\n")[:-1]
+        except (OSError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"{path}: not a readable word list ({error})") from error
+        if tokens[: len(SPECIAL_TOKENS)] != SPECIAL_TOKENS:
+            raise CheckpointError(f"{path}: a word list starts with {' '.join(SPECIAL_TOKENS)}, one a line")
+        return cls(tokens[len(SPECIAL_TOKENS) :])
+
+    def save(self, path: Path) -> None:
+        """Write the vocabulary as text, one token a line."""
+        path.write_bytes("".join(f"{token}\n" for token in self._vocab.itos).encode())
+
+    def __len__(self) -> int:
+        return len(self._vocab.itos)
+
+    def encode(self, lines: Sequence[str], sampling: Sampling | None = None) -> list[list[int]]:
+        """Token ids of each line. Words have one segmentation only, so there is nothing to sample."""
+        return [[self._vocab[token] for token in split_words(line)] for line in lines]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Plain text, the special tokens left out except <unk>."""
+        return join_words(self.pieces([i for i in ids if i not in (PAD, BOS, EOS)]))
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The tokens, with their joiners."""
+        return [self._vocab.itos[i] for i in ids]
+
+
+def load_vectors(path: Path, tokens: Sequence[str], size: int) -> tuple[Tensor, Tensor]:
+    """Pretrained vectors of ``tokens`` from a local text file (word, then ``size`` numbers, a line).
+
+    Returns:
+        The vectors (V, size), zero where the file has none, and a mask (V,) that is True where it has one,
+        for the word itself or lower-cased.
+
+    Raises:
+        DataError: the file is missing or not of that format.
+        ConfigError: its vectors are of another size.
+    """
+    if not path.is_file():
+        raise DataError(
+            f"{path}: no such file of word vectors; give tokenizer.src_vectors and tgt_vectors a local path"
+        )
+    new_context = ssl._create_default_https_context
+    try:
+        with TemporaryDirectory() as cache:  # torchtext writes a copy for itself
+            vectors = Vectors(str(path), cache=cache)
+    except Exception as error:  # whatever torchtext stumbles over: it checks nothing
+        raise DataError(f"{path}: not a text file of word vectors ({error})") from error
+    finally:
+        ssl._create_default_https_context = new_context  # torchtext switches certificate checks off
+    if vectors.dim != size:
+        raise ConfigError(f"model.embedding_size={size}: the vectors in {path} have {vectors.dim} numbers")
+    words = [token.removeprefix(JOINER) for token in tokens]
+    found = torch.tensor([word in vectors.stoi or word.lower() in vectors.stoi for word in words])
+    found[: len(SPECIAL_TOKENS)] = False
+    return vectors.get_vecs_by_tokens(words, lower_case_backup=True), found
+
+
+def token_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
+    """BLEU × 100 over ``split_words`` tokens, unsmoothed: a second opinion, not comparable with sacreBLEU's."""
+    candidates = [split_words(line) for line in hypotheses]
+    score: float = bleu_score(candidates, [[split_words(line)] for line in references])
+    return 100 * float(score)

@@ -1,0 +1,59 @@
+"""What the training curves are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seq2seq.data.batch import Batch
+from seq2seq.evaluation.teacher_forcing import perplexity
+from seq2seq.model.loss import Loss
+from seq2seq.training.state import require_keys
+
+
+class Meter:
+    """Training values since the last report; sums stay on the device until they are asked for."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.loss = self.nll = self.norm = self.skipped = torch.zeros((), device=device)
+        self.tokens = self.real = self.padded = self.updates = 0
+        self.seconds = 0.0
+
+    def add_batch(self, batch: Batch, loss: Loss) -> None:
+        """Count a batch, which is still on the host, and its loss sums."""
+        self.loss = self.loss + loss.smoothed.detach()
+        self.nll = self.nll + loss.nll.detach()
+        tgt = len(batch.places)
+        self.tokens += tgt
+        self.real += tgt + int(batch.src_mask.sum())
+        self.padded += batch.src.numel() + batch.tgt_in.numel()
+
+    def add_update(self, norm: Tensor, skipped: Tensor) -> None:
+        """Count an optimizer update; ``skipped`` is 1 if it was not taken."""
+        self.norm = self.norm + norm.detach()
+        self.skipped = self.skipped + skipped
+        self.updates += 1
+
+    def values(self) -> dict[str, float]:
+        """Means a target token (loss, ppl) and an update (grad_norm); speed in real target tokens."""
+        return {
+            "loss": float(self.loss) / self.tokens,
+            "ppl": perplexity(float(self.nll) / self.tokens),
+            "grad_norm": float(self.norm) / self.updates,
+            "skipped": float(self.skipped),
+            "tokens_per_second": self.tokens / self.seconds,
+            "pad_ratio": 1 - self.real / self.padded,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """All sums."""
+        return dict(vars(self))
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Resume from ``state``; sums stay on this meter's device."""
+        require_keys(state, vars(self), "meter")
+        device = self.loss.device
+        vars(self).update({k: v.to(device) if isinstance(v, Tensor) else v for k, v in state.items()})
