@@ -14,7 +14,7 @@ class Embedding(nn.Embedding):
 
     The matrix has entries of size 1/√E, so that, tied, it gives logits of order one; times √E its rows have
     entries of order one, which drive the gates of a GRU from the start. In training ``word_dropout`` of the words
-    become zeros as a whole (Gal and Ghahramani, 2016, section 4.2; drawn for each place, not for each type).
+    become zeros as a whole (Gal and Ghahramani, 2016, section 4.2; drawn for each occurrence, not each type).
     """
 
     def __init__(self, vocab_size: int, embedding_size: int, word_dropout: float = 0.0) -> None:

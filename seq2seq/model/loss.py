@@ -69,7 +69,7 @@ class LinearCrossEntropy(Function):
         wants_gradients = any(ctx.needs_input_grad)
         inputs, matrix = readout.to(dtype), weight.to(dtype)
         nll, uniform = readout.new_zeros(()), readout.new_zeros(())
-        grads = [torch.zeros_like(each) for each in (readout, weight, bias) if wants_gradients]
+        grads = [torch.zeros_like(part) for part in (readout, weight, bias) if wants_gradients]
         for first in range(0, len(readout), CHUNK_ROWS):
             rows = slice(first, first + CHUNK_ROWS)
             target = targets[rows].unsqueeze(1)

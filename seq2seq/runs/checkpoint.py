@@ -34,7 +34,7 @@ from seq2seq.text.tokenizer_pair import TokenizerPair
 
 FORMAT = 2
 BEST = "best"
-RESUMABLE = LAST, PREVIOUS = "last", "previous"  # hold all that it takes to go on; newest first
+RESUMABLE = LAST, PREVIOUS = "last", "previous"  # hold all that resuming needs; newest first
 WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER, RESULT = (
     "model.safetensors",
     "checkpoint.json",
@@ -75,7 +75,7 @@ class RunDirectory:
         metrics: Mapping[str, float],
         training: Mapping[str, Any] | None = None,
     ) -> Path:
-        """Write the checkpoint ``name``, whole or not at all; ``training`` is what going on would need.
+        """Write the checkpoint ``name``, whole or not at all; ``training`` is what resuming needs.
 
         Raises:
             CheckpointError: it can't be written; what was saved before is as it was.
@@ -90,14 +90,14 @@ class RunDirectory:
                     torch.save(training, state)
                     (temporary / TRAINING).write_bytes(state.getbuffer())
                 self._write_static(temporary)
-                files = {each: _identity(temporary / each) for each in _file_names(temporary)}
+                files = {file: _identity(temporary / file) for file in _file_names(temporary)}
                 fields = {"format": FORMAT, **info._asdict(), "files": files}
                 write_text(temporary / INFO, json.dumps(fields, indent=2) + "\n")
         except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors raise their own
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:120]
             raise CheckpointError(
-                f"{self.path / name}: can't be saved ({reason}); what was saved before is whole, and once "
-                "this is mended the same command goes on from it"
+                f"{self.path / name}: can't be saved ({reason}); what was saved before is whole: "
+                "put this right, and the same command resumes from it"
             ) from error
         return self.path / name
 
@@ -150,7 +150,7 @@ def read_result(run: Path) -> dict[str, Any] | None:
     """How the run ended, or None if it did not."""
     try:
         result: dict[str, Any] = json.loads((run / RESULT).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # a damaged one says nothing; the run goes on and writes another
+    except (FileNotFoundError, ValueError):  # a damaged one says nothing; the run is resumed and writes another
         return None
     return result
 
@@ -170,7 +170,7 @@ def checkpoint_path(run: Path, name: str) -> Path:
 
 
 def read_info(path: Path) -> CheckpointInfo:
-    """What the checkpoint says of itself, once all of its files have been found to be what was saved.
+    """What the checkpoint says of itself, once all of its files have been checked to be what was saved.
 
     Raises:
         CheckpointError: it is of another format or not whole.
@@ -178,9 +178,9 @@ def read_info(path: Path) -> CheckpointInfo:
     """
     try:
         fields = json.loads((path / INFO).read_text(encoding="utf-8"))
-        found = fields.pop("format")
-        if found != FORMAT:
-            raise CheckpointError(f"{path / INFO}: format {found}; this version reads format {FORMAT}")
+        version = fields.pop("format")
+        if version != FORMAT:
+            raise CheckpointError(f"{path / INFO}: format {version}; this version reads format {FORMAT}")
         files = {str(name): dict(identity) for name, identity in fields.pop("files").items()}
         info = CheckpointInfo(**fields)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -194,14 +194,14 @@ def read_info(path: Path) -> CheckpointInfo:
 
 def _check_file(path: Path, saved: Mapping[str, Any]) -> None:
     try:
-        found = _identity(path)
+        actual = _identity(path)
     except OSError as error:
         if error.errno in DENIED:
             raise
         raise CheckpointError(f"{path}: {error.strerror}; the checkpoint is not whole") from None
-    if found["bytes"] != (size := saved.get("bytes")):
-        raise CheckpointError(f"{path}: {found['bytes']} bytes instead of {size}: not what was saved")
-    if found["sha256"] != saved.get("sha256"):
+    if actual["bytes"] != (size := saved.get("bytes")):
+        raise CheckpointError(f"{path}: {actual['bytes']} bytes instead of {size}: not what was saved")
+    if actual["sha256"] != saved.get("sha256"):
         raise CheckpointError(f"{path}: changed since it was saved (another SHA-256)")
 
 
@@ -212,7 +212,7 @@ def check_vocabulary(path: Path, info: CheckpointInfo, tokenizers: TokenizerPair
 
 
 def read_training(path: Path) -> dict[str, Any]:
-    """What training needs to go on from the checkpoint.
+    """What training needs to resume from the checkpoint.
 
     Raises:
         CheckpointError: it can't be read, or holds anything but numbers, texts and tensors.

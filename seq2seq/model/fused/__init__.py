@@ -1,7 +1,7 @@
 """The fast path of training: the plain model's mathematics with the backward passes written by hand.
 
 ``seq2seq.model`` stays the definition; every function here computes what a plain module there does, and the
-tests hold the two against each other, outputs and gradients.
+tests compare the two: outputs and gradients.
 """
 
 from seq2seq.model.fused.decoder import FusedDecoder

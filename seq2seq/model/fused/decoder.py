@@ -101,7 +101,7 @@ class AttentionRecurrence(Function):
         context_map, state_map, score_weight = parameters
         (length, _, gates_size), dtype = gates.shape, ctx.dtype
         score, queries = ctx.score_type(keys, score_weight), _queries(mapped, hidden, gates_size)
-        grad_gates, grad_mapped, grad_scores = (torch.empty_like(each) for each in (gates, mapped, weights))
+        grad_gates, grad_mapped, grad_scores = (torch.empty_like(part) for part in (gates, mapped, weights))
         grad_contexts = grad_contexts.clone()
         to_context, to_state = context_map.to(dtype), state_map.to(dtype)
         grad, passed = torch.zeros_like(hidden[0]), torch.zeros_like(hidden[0])
@@ -156,7 +156,7 @@ class FusedDecoder(Decoder):
             biases.append(cell.bias_hh.new_zeros(len(parts.query_map)))
         exact = cell.weight_hh.dtype
         inputs, keep = F.linear(words, word_map, cell.bias_ih), self._keep(length, memory.values)
-        tensors = (each.to(exact) for each in (inputs, start, memory.values, memory.keys))
+        tensors = (part.to(exact) for part in (inputs, start, memory.values, memory.keys))
         inputs, start, values, keys = tensors
         products = product_dtype(start)
         with torch.autocast(start.device.type, enabled=False):
@@ -176,7 +176,7 @@ class FusedDecoder(Decoder):
                 parts.weight,
             )
         read = slice(shift, shift + length)
-        return Unrolled(*(each.transpose(0, 1) for each in (hidden, contexts[read], weights[read])))
+        return Unrolled(*(part.transpose(0, 1) for part in (hidden, contexts[read], weights[read])))
 
     def _keep(self, length: int, values: Tensor) -> Tensor | None:
         """Dropout of the contexts, as factors (T, B, M)."""

@@ -56,7 +56,7 @@ def gru_step_backward(
 
 
 def product_dtype(weight: Tensor) -> torch.dtype:
-    """What autocast wants products in, where it is on; else the type of ``weight``."""
+    """The type that autocast, where it is on, computes products in; else the type of ``weight``."""
     kind = weight.device.type
     autocast: torch.dtype | None = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
     return autocast or weight.dtype
