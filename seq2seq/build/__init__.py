@@ -1,0 +1,1 @@
+"""From settings to objects, a module for each consumer: translating needs nothing of training."""

@@ -1,0 +1,84 @@
+"""A trained model, ready to translate. Imports nothing of training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seq2seq import machine
+from seq2seq.build.model import model
+from seq2seq.decoding.translator import Translator
+from seq2seq.errors import ConfigError, did_you_mean
+from seq2seq.runs.checkpoint import (
+    CONFIG,
+    TOKENIZER,
+    CheckpointInfo,
+    check_vocabulary,
+    checkpoint_path,
+    load_weights,
+    read_info,
+)
+from seq2seq.settings.compose import overridden, read_train_config
+from seq2seq.settings.rules import check
+from seq2seq.settings.schema import DecodeConfigOverrides, MachineConfig, TrainConfig, keys_of
+from seq2seq.text.tokenizer_pair import TokenizerPair
+
+
+class LoadedRun(NamedTuple):
+    """A trained model with what is known of it."""
+
+    path: Path  # of the checkpoint
+    info: CheckpointInfo
+    config: TrainConfig
+    translator: Translator
+
+
+def load_run(
+    run: str | Path,
+    checkpoint: str = "best",
+    overrides: DecodeConfigOverrides | None = None,
+    computer: MachineConfig | None = None,
+) -> LoadedRun:
+    """The model of ``run``, a run directory or a copy of its best/.
+
+    Raises:
+        CheckpointError: it is missing, damaged or of another version.
+        ConfigError: the machine has no such device or precision.
+    """
+    computer = computer or MachineConfig()
+    path = checkpoint_path(Path(run), checkpoint)
+    info = read_info(path)
+    config = read_train_config(path / CONFIG)
+    pair = TokenizerPair.load(path / TOKENIZER)
+    check_vocabulary(path, info, pair)
+    net = model(config, len(pair.src), len(pair.tgt))
+    load_weights(path, net)
+    device = machine.resolve_device(computer.device)
+    decode = overridden(config.decode, overrides or DecodeConfigOverrides())
+    precision = machine.choose_precision(computer.precision, device)
+    return LoadedRun(path, info, config, Translator(net.to(device), pair, decode, precision))
+
+
+def load(
+    run: str | Path, checkpoint: str = "best", *, device: str = "auto", precision: str = "auto", **decode: Any
+) -> Translator:
+    """A trained model, ready to translate: ``seq2seq.load("runs/x").translate(["Ein Hund läuft."])``.
+
+    Args:
+        run: a run's directory, or a copy of its best/.
+        checkpoint: "best" or "last"; of no matter for a copy.
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: of matrix products: auto, fp32, bf16, fp16 (on a GPU) or int8 (on a CPU).
+        decode: settings of search, such as ``beam_size=1``, instead of those the run was trained to use.
+
+    Raises:
+        CheckpointError: the run is missing, damaged or of another version.
+        ConfigError: a setting is not valid, or the machine has no such device or precision.
+    """
+    for key in decode:
+        if key not in (known := keys_of(DecodeConfigOverrides)):
+            raise ConfigError(f"decode.{key}: no such setting{did_you_mean(key, known)}")
+    overrides, computer = DecodeConfigOverrides(**decode), MachineConfig(device=device, precision=precision)
+    check(overrides)
+    check(computer)
+    return load_run(run, checkpoint, overrides, computer).translator
