@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seq2seq.errors import DataError
+from seq2seq.tables import table
 
 GROWTH = 200  # of a .gz, above 64 MB: text grows four- or fivefold, what is made to fill the memory a thousandfold
 
@@ -128,6 +129,11 @@ class SplitReport:
     over_length: int = 0
     over_length_dropped: bool = True  # else truncated
 
+    @property
+    def used(self) -> int:
+        """Pairs that are left."""
+        return self.read - self.empty_side - self.over_length * self.over_length_dropped
+
 
 def clean(name: str, text: ParallelText, train: ParallelText | None = None) -> tuple[ParallelText, SplitReport]:
     """Drop the pairs with an empty side; count them, duplicates and, with ``train``, the overlap with it."""
@@ -145,18 +151,9 @@ def clean(name: str, text: ParallelText, train: ParallelText | None = None) -> t
 
 def report_table(reports: Sequence[SplitReport]) -> str:
     """What was read of each split, as a table for people."""
-    head = ["split", "pairs read", "empty side", "over length", "used", "duplicates", "also in train"]
-    rows = [head]
+    rows = [["split", "pairs read", "empty side", "over length", "used", "duplicates", "also in train"]]
     for report in reports:
-        used = report.read - report.empty_side - report.over_length * report.over_length_dropped
-        counts = [
-            report.read,
-            report.empty_side,
-            report.over_length,
-            used,
-            report.duplicates,
-            report.in_train,
-        ]
+        read, empty, over = report.read, report.empty_side, report.over_length
+        counts = read, empty, over, report.used, report.duplicates, report.in_train
         rows.append([report.name, *(f"{count:,}" for count in counts)])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(table(rows, ">"))

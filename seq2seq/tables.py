@@ -1,0 +1,16 @@
+"""Tables of plain text, for the terminal and the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def table(rows: Sequence[Sequence[str]], align: str = "<") -> list[str]:
+    """The lines of a table: columns side by side, two spaces apart, as wide as their widest cells.
+
+    ``align`` has "<" (left) or ">" (right) for each column; its last counts for all further ones.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    aligns = align.ljust(len(widths), align[-1])
+    columns = [f"{{:{side}{width}}}" for side, width in zip(aligns, widths, strict=True)]
+    return ["  ".join(columns).format(*row).rstrip() for row in rows]
