@@ -15,9 +15,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from seq2seq.build.model import model
 from seq2seq.commands import frame
+from seq2seq.commands.explain import explain
 from seq2seq.errors import CheckpointError, UserError
 from seq2seq.model import ATTENTIONS
-from seq2seq.runs.directory import run_path
+from seq2seq.runs.layout import run_path
 from seq2seq.settings.compose import load_settings, overridden, read_train_config, register_schemas, to_yaml
 from seq2seq.settings.schema import COMMANDS, GROUPS, DecodeConfig, DecodeConfigOverrides, TrainConfig, flat
 
@@ -45,7 +46,7 @@ def error_of(*overrides: str, script: str = "train") -> str:
     with pytest.raises((UserError, HydraException, OmegaConfBaseException)) as caught:
         settings_of(*overrides, script=script)
     error = caught.value
-    line = str(error) if isinstance(error, UserError) else frame.explain(error, COMMANDS[script])
+    line = str(error) if isinstance(error, UserError) else explain(error, COMMANDS[script])
     assert "\n" not in line
     return line
 

@@ -13,24 +13,14 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 import hydra
-from hydra.errors import (
-    ConfigCompositionException,
-    HydraException,
-    MissingConfigException,
-    OverrideParseException,
-)
+from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import (
-    ConfigAttributeError,
-    ConfigKeyError,
-    MissingMandatoryValue,
-    OmegaConfBaseException,
-)
+from omegaconf.errors import OmegaConfBaseException
 
-from seq2seq.errors import UserError, did_you_mean
+from seq2seq.commands.explain import explain
+from seq2seq.errors import UserError
 from seq2seq.resources import shipped
 from seq2seq.settings.compose import load_settings, register_schemas
-from seq2seq.settings.schema import TrainConfig, keys_of, training_keys
 
 CONFIGS = shipped("configs")
 Settings = TypeVar("Settings")
@@ -101,49 +91,6 @@ def _forget_output() -> None:
 def fail(message: str) -> None:
     """Print the one line and end."""
     sys.exit(f"error: {message}")
-
-
-def explain(error: Exception, schema: type) -> str:
-    """One line for what Hydra or OmegaConf found wrong with the settings."""
-    if isinstance(error, MissingConfigException):
-        return _unknown_name(error)
-    if isinstance(error, OverrideParseException):
-        return f"{error.override}: not an override; write KEY=VALUE, with quotes around spaces and special signs"
-    if isinstance(error, MissingMandatoryValue):
-        return f"{error.full_key}: a value is needed; give {error.full_key}=…"
-    cause = error.__cause__ if isinstance(error, ConfigCompositionException) and error.__cause__ else error
-    if isinstance(cause, ConfigKeyError | ConfigAttributeError):
-        return f"{cause.full_key}: no such setting{_nearest_key(str(cause.full_key), schema)}"
-    if isinstance(cause, OmegaConfBaseException):
-        return f"{cause.full_key}: {_first_line(cause)}"
-    return _first_line(error)
-
-
-def _unknown_name(error: MissingConfigException) -> str:
-    group, _, name = str(error.missing_cfg_file).rpartition("/")
-    options = [option for option in error.options or [] if option != "schema"]
-    if not group:
-        return f"{name}: no such config"
-    hint = did_you_mean(name, options)
-    if group == "attention" and name in ("dot", "general", "concat"):
-        hint = f"; did you mean attention=luong attention.score={name}?"
-    return f"{group}={name}: unknown; valid are {', '.join(options)}{hint}"
-
-
-def _nearest_key(given: str, schema: type) -> str:
-    """Where else the key is, or which is nearest to it."""
-    keys = dict.fromkeys(keys_of(schema), "")
-    if issubclass(schema, TrainConfig):
-        keys.update(training_keys())
-    if given in keys:
-        return f" here; {keys[given]} has it"
-    last = given.rpartition(".")[2]
-    homes = [key for key in keys if key.rpartition(".")[2] == last]
-    return f"; did you mean {' or '.join(homes)}?" if homes else did_you_mean(given, keys)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
 
 
 def log_to(stream: TextIO, path: Path | None = None) -> None:
