@@ -31,7 +31,7 @@ from seq2seq.evaluation.teacher_forcing import batch_loss
 from seq2seq.machine import FP32, Precision, choose_precision, keep_freed_memory, resolve_device, synchronize
 from seq2seq.model import Seq2Seq
 from seq2seq.model.loss import Loss, output_loss, smoothed_cross_entropy
-from seq2seq.runs.directory import run_path
+from seq2seq.runs.layout import run_path
 from seq2seq.training.optim import new_optimizer
 
 SPAWN = multiprocessing.get_context("spawn")  # processes that share nothing with this one

@@ -10,14 +10,13 @@ from seq2seq.build.model import model
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import ConfigError, did_you_mean
 from seq2seq.runs.checkpoint import (
-    CONFIG,
-    TOKENIZER,
     CheckpointInfo,
     check_vocabulary,
     checkpoint_path,
     load_weights,
     read_info,
 )
+from seq2seq.runs.layout import CONFIG, TOKENIZER
 from seq2seq.settings.compose import overridden, read_train_config
 from seq2seq.settings.rules import check
 from seq2seq.settings.schema import DecodeConfigOverrides, MachineConfig, TrainConfig, keys_of

@@ -18,9 +18,10 @@ from seq2seq.decoding.translator import Translator
 from seq2seq.errors import DataError
 from seq2seq.model import Seq2Seq
 from seq2seq.runs.checkpoint import RunDirectory, check_vocabulary, load_weights, read_info, read_training
-from seq2seq.runs.directory import begin, resume, run_path
+from seq2seq.runs.directory import begin, resume
+from seq2seq.runs.layout import run_path
 from seq2seq.settings.compose import to_yaml
-from seq2seq.settings.schema import ScheduleConfig, TrainConfig, TrainerConfig, WordConfig, flat, training_keys
+from seq2seq.settings.schema import ScheduleConfig, TrainConfig, TrainerConfig, WordConfig
 from seq2seq.text.tokenizer_pair import TokenizerPair
 from seq2seq.text.words import load_vectors
 from seq2seq.training.optim import SCHEDULES, Ema, new_optimizer
@@ -54,8 +55,7 @@ def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
     if checkpoint is None:
         begin(path)  # not before everything else is there
         run, tracker = RunDirectory(path, settings, pair), Tracker(path)
-        hyperparameters = {**dict.fromkeys(training_keys()), **flat(config)}  # the same columns for every run
-        tracker.config(settings, hyperparameters, [f"best/{config.trainer.metric}"])
+        tracker.config(config)
         return trainer(config, net, loader, validator, run, tracker, precision)
     info, state = read_info(checkpoint), read_training(checkpoint)
     check_vocabulary(checkpoint, info, pair)

@@ -12,7 +12,7 @@ from seq2seq.data.batch import TokenizedPairs
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.evaluation.metrics import Score, all_scores, bleu
 from seq2seq.evaluation.teacher_forcing import perplexity, teacher_forced_loss
-from seq2seq.runs.checkpoint import CONFIG
+from seq2seq.runs.layout import CONFIG
 from seq2seq.storage.atomic import write_text
 from seq2seq.text.words import token_bleu
 

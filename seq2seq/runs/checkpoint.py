@@ -13,8 +13,6 @@ checkpoint knows whether it is whole. No file is loaded in a way that could run 
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import io
 import json
 import shutil
@@ -29,21 +27,12 @@ from torch import Tensor
 
 from seq2seq.errors import CheckpointError
 from seq2seq.model.seq2seq import Seq2Seq
+from seq2seq.runs.layout import CONFIG, INFO, LAST, PREVIOUS, RESULT, TOKENIZER, TRAINING, WEIGHTS
 from seq2seq.storage.atomic import atomic_directory, write_text
+from seq2seq.storage.integrity import DENIED, check_files, identities
 from seq2seq.text.tokenizer_pair import TokenizerPair
 
 FORMAT = 2
-BEST = "best"
-RESUMABLE = LAST, PREVIOUS = "last", "previous"  # hold all that resuming needs; newest first
-WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER, RESULT = (
-    "model.safetensors",
-    "checkpoint.json",
-    "training.pt",
-    "config.yaml",
-    "tokenizer",
-    "result.json",
-)
-DENIED = {errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM}  # say nothing of what is in the file
 
 
 class CheckpointInfo(NamedTuple):
@@ -90,8 +79,7 @@ class RunDirectory:
                     torch.save(training, state)
                     (temporary / TRAINING).write_bytes(state.getbuffer())
                 self._write_static(temporary)
-                files = {file: _identity(temporary / file) for file in _file_names(temporary)}
-                fields = {"format": FORMAT, **info._asdict(), "files": files}
+                fields = {"format": FORMAT, **info._asdict(), "files": identities(temporary)}
                 write_text(temporary / INFO, json.dumps(fields, indent=2) + "\n")
         except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors raise their own
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:120]
@@ -131,19 +119,6 @@ def _step_checkpoints(run: Path) -> list[Path]:
 
 def _step_of(path: Path) -> int:
     return int(path.name.removeprefix("step-"))
-
-
-def _file_names(directory: Path) -> list[str]:
-    return sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
-
-
-def _identity(path: Path) -> dict[str, Any]:
-    """Size and hash of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
 
 
 def read_result(run: Path) -> dict[str, Any] | None:
@@ -187,22 +162,8 @@ def read_info(path: Path) -> CheckpointInfo:
         if isinstance(error, OSError) and error.errno in DENIED:
             raise
         raise CheckpointError(f"{path / INFO}: can't be read ({error}); the checkpoint is not whole") from error
-    for name, identity in files.items():
-        _check_file(path / name, identity)
+    check_files(path, files)
     return info
-
-
-def _check_file(path: Path, saved: Mapping[str, Any]) -> None:
-    try:
-        actual = _identity(path)
-    except OSError as error:
-        if error.errno in DENIED:
-            raise
-        raise CheckpointError(f"{path}: {error.strerror}; the checkpoint is not whole") from None
-    if actual["bytes"] != (size := saved.get("bytes")):
-        raise CheckpointError(f"{path}: {actual['bytes']} bytes instead of {size}: not what was saved")
-    if actual["sha256"] != saved.get("sha256"):
-        raise CheckpointError(f"{path}: changed since it was saved (another SHA-256)")
 
 
 def check_vocabulary(path: Path, info: CheckpointInfo, tokenizers: TokenizerPair) -> None:

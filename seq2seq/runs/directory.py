@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 from seq2seq.errors import CheckpointError, ConfigError
-from seq2seq.runs.checkpoint import BEST, CONFIG, RESULT, RESUMABLE, read_info, read_result
+from seq2seq.runs.checkpoint import read_info, read_result
+from seq2seq.runs.layout import BEST, CONFIG, RESULT, RESUMABLE, run_path
 from seq2seq.settings.compose import read_train_config
 from seq2seq.settings.schema import LinearConfig, TrainConfig, flat
 from seq2seq.storage.atomic import recover, remove
@@ -29,15 +30,6 @@ REPORTING = ("trainer.log_every", "trainer.num_samples", "trainer.save_every")
 REMEDY = "choose another name=, or overwrite=true to start over"
 
 
-def run_path(config: TrainConfig) -> Path:
-    """The run's directory: its name, or one made of the choices."""
-    data = config.data
-    made = (
-        f"{data.name}_{data.src}_{data.tgt}_{config.attention.variant}_{config.tokenizer.name}_seed{config.seed}"
-    )
-    return Path(config.runs_dir) / (config.name or made)
-
-
 def finished_result(config: TrainConfig) -> dict[str, Any] | None:
     """The result of this very run, if its directory holds it, finished; None if there is something to do.
 
@@ -45,16 +37,17 @@ def finished_result(config: TrainConfig) -> dict[str, Any] | None:
         ConfigError: the directory holds another run, or one that ``resume`` does not allow to resume.
     """
     path = run_path(config)
-    begun = (path / CONFIG).exists() and not config.overwrite
-    if config.resume == "must" and not (begun and any((path / name).exists() for name in RESUMABLE)):
+    saved = [name for name in (*RESUMABLE, BEST, RESULT) if (path / name).exists()]
+    begun = (path / CONFIG).exists() and saved and not config.overwrite  # else there is nothing to lose
+    if config.resume == "must" and not (begun and set(saved) & set(RESUMABLE)):
         raise ConfigError(f"resume=must: {path} holds no run to resume; resume=auto would begin one")
     if not begun:
         return None
-    saved, asked = flat(read_train_config(path / CONFIG)), flat(config)
+    made, asked = flat(read_train_config(path / CONFIG)), flat(config)
     free = LOCATION + STARTING + REPORTING + (() if isinstance(config.schedule, LinearConfig) else LENGTH)
-    _refuse_changes(path, {key: (saved.get(key), asked[key]) for key in asked if not key.startswith(free)})
+    _refuse_changes(path, {key: (made.get(key), asked[key]) for key in asked if not key.startswith(free)})
     result = read_result(path)
-    if result is not None and all(saved.get(key) == asked[key] for key in LENGTH):
+    if result is not None and all(made.get(key) == asked[key] for key in LENGTH):
         return result
     if config.resume == "never":
         raise ConfigError(f"{path} holds a run that could be resumed, and resume=never: {REMEDY}")
@@ -76,6 +69,7 @@ def opened(config: TrainConfig) -> Iterator[Path]:
         ConfigError: it can't be written, holds something else than a run, or another process is training there.
     """
     path = run_path(config)
+    new = [directory for directory in (path, *path.parents) if not directory.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=path):
@@ -87,7 +81,20 @@ def opened(config: TrainConfig) -> Iterator[Path]:
     _refuse_strangers(path)
     with locked(path / LOCK):
         recover(path)
-        yield path
+        try:
+            yield path
+        finally:
+            _remove_unused(path, new)
+
+
+def _remove_unused(path: Path, new: list[Path]) -> None:
+    """Remove the directories that a start has made, if it came to nothing: there is no more than lock and log."""
+    if path in new and not {file.name for file in path.iterdir()} - set(KEPT):
+        with suppress(OSError):  # an open file on Windows, or a file that somebody else has just put there
+            for file in path.iterdir():
+                file.unlink()
+            for directory in new:
+                directory.rmdir()
 
 
 def _refuse_strangers(path: Path) -> None:
