@@ -35,7 +35,7 @@ def importers(package: str) -> set[str]:
         ("torchtext", {"text/words.py"}),
         ("sacrebleu", {"evaluation/metrics.py"}),
         ("torch.utils.tensorboard", {"training/tracker.py"}),
-        ("matplotlib", {"decoding/heatmap.py"}),
+        ("matplotlib", {"decoding/heatmap.py", "training/curves.py"}),
         ("hydra", {"commands/explain.py", "commands/frame.py", "settings/compose.py"}),
         ("omegaconf", {"commands/explain.py", "commands/frame.py", "settings/compose.py"}),
     ],

@@ -105,7 +105,7 @@ def points(run: Path) -> dict[str, list[Any]]:
     images = {tag: [(e.step, e.encoded_image_string) for e in events.Images(tag)] for tag in tags["images"]}
     texts = {tag: [(e.step, e.tensor_proto.string_val[0]) for e in events.Tensors(tag)] for tag in tags["tensors"]}
     kept = {**scalars, **images, **texts}
-    return {tag: kept[tag] for tag in kept if "tokens_per_second" not in tag and "config" not in tag}
+    return {tag: kept[tag] for tag in kept if "tokens_per_second" not in tag and "settings" not in tag}
 
 
 def test_a_signal_saves_and_the_same_command_goes_on(train: Train, data: Path, uninterrupted: Path) -> None:

@@ -22,7 +22,9 @@ FONTS = [
 warnings.filterwarnings("ignore", message="Glyph .* missing from font|Matplotlib currently does not support")
 
 
-def attention_heatmap(weights: Tensor, src_pieces: Sequence[str], tgt_pieces: Sequence[str]) -> Figure:
+def attention_heatmap(
+    weights: Tensor, src_pieces: Sequence[str], tgt_pieces: Sequence[str], title: str = ""
+) -> Figure:
     """``weights`` (T, S): a row for each target word, which sums to 1, and a column for each source word."""
     installed = set(font_manager.get_font_names())
     src_labels, tgt_labels = (
@@ -39,6 +41,7 @@ def attention_heatmap(weights: Tensor, src_pieces: Sequence[str], tgt_pieces: Se
     axes.set_xticks(range(len(src_labels)), src_labels, rotation=60, ha="right", family=family, parse_math=False)
     axes.set_yticks(range(len(tgt_labels)), tgt_labels, family=family, parse_math=False)
     axes.tick_params(labelsize=12)
+    axes.set_title(title, parse_math=False)
     axes.set_xlabel("source")
     axes.set_ylabel("translation")
     figure.colorbar(image, ax=axes, label="attention weight")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -69,8 +69,11 @@ class Translator:
         self._special = SpecialTokens(BOS, EOS, (PAD, BOS) if decode.allow_unk else (PAD, BOS, UNK))
         self._searched = quantized_copy(model) if precision.name == "int8" else model
 
-    def translate(self, lines: Sequence[str]) -> list[Translation]:
-        """One ``Translation`` for each line, in the same order; a blank line gives empty text."""
+    def translate(self, lines: Sequence[str], advance: Callable[[int], object] | None = None) -> list[Translation]:
+        """One ``Translation`` for each line, in the same order; a blank line gives empty text.
+
+        ``advance``, if given, is told after each batch how many more lines are translated.
+        """
         self._searched.eval()
         encoded = self.tokenizers.src.encode(lines)
         src = [ids[: self.decode.max_src_tokens] for ids in encoded]
@@ -87,6 +90,8 @@ class Translator:
                 pieces = self.tokenizers.src.pieces([*src[i], EOS])
                 candidates = [self._candidate(hypothesis) for hypothesis in hypotheses]
                 results[i] = results[i]._replace(src_pieces=pieces, candidates=candidates)
+            if advance:
+                advance(len(batch))
         return results
 
     @torch.inference_mode()

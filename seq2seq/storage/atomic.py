@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
+import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,40 +29,67 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
 def atomic_directory(path: Path, keep: Path | None = None) -> Iterator[Path]:
     """A temporary directory to fill, which takes the place of ``path`` when the block ends well.
 
-    What stood there becomes ``keep``, if that is given.
+    What stood there becomes ``keep``, if that is given. On Linux readers see the old or the new ``path`` at
+    any time; on other systems there is none for an instant.
 
     Raises:
         OSError: it can't be written; ``path`` is then as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = _temporary(path)
     try:
         with naming(path, temporary):
             temporary.mkdir(parents=True)
             yield temporary
-            for each in [*temporary.rglob("*"), temporary]:
-                _sync(each)
-            _replace_directory(temporary, path, keep)
+            for written in [*temporary.rglob("*"), temporary]:
+                sync(written)
+            _replace(path, temporary, keep)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _replace_directory(new: Path, path: Path, keep: Path | None) -> None:
-    replaces = path.exists()
-    old = keep if keep and replaces else path.with_name(f".{path.name}.{os.getpid()}.old")
-    if old.exists():
-        shutil.rmtree(old)
-    if replaces:
-        path.rename(old)  # a directory that has files in it can't be renamed over
+def _temporary(path: Path) -> Path:
+    """A name beside ``path`` that no other process uses: their numbers repeat, between containers too."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+
+
+def _replace(path: Path, new: Path, keep: Path | None) -> None:
+    """Rename ``new`` to ``path``, and what was there to ``keep``, or leave it to be removed."""
+    if not path.exists():
+        new.rename(path)
+    elif _exchange(new, path):
+        if keep:
+            _replace(keep, new, None)
+    else:
+        _replace_in_two_steps(path, new, keep or new.with_suffix(".old"))
+    sync(path.parent)
+    shutil.rmtree(new.with_suffix(".old"), ignore_errors=True)
+
+
+def _replace_in_two_steps(path: Path, new: Path, old: Path) -> None:
+    """Make way first: a directory that has files in it can't be renamed over."""
+    shutil.rmtree(old, ignore_errors=True)
+    path.rename(old)
     try:
         new.rename(path)
     except BaseException:
-        if replaces:
-            old.rename(path)
+        old.rename(path)
         raise
-    _sync(path.parent)
-    if old != keep:
-        shutil.rmtree(old, ignore_errors=True)
+
+
+RENAME_EXCHANGE = 2  # of renameat2(2)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where the system, the C library or the file system can't."""
+    if not sys.platform.startswith("linux"):
+        return False
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "renameat2"):
+        return False
+    sys.audit("os.rename", str(one), str(other), -1, -1)  # as Python's own renames are
+    here = -100  # AT_FDCWD
+    status: int = libc.renameat2(here, os.fsencode(one), here, os.fsencode(other), RENAME_EXCHANGE)
+    return status == 0
 
 
 def recover(directory: Path) -> None:
@@ -68,7 +98,7 @@ def recover(directory: Path) -> None:
     What it was about to replace is put back, what it had not finished is removed.
     """
     for left in directory.iterdir():
-        ours = re.fullmatch(r"\.(.+)\.\d+\.(old|tmp)", left.name)
+        ours = re.fullmatch(r"\.(.+)\.(?:[0-9a-f]{16}|\d+)\.(old|tmp)", left.name)
         if ours and ours[2] == "old" and not (directory / ours[1]).exists():
             left.rename(directory / ours[1])
         elif ours:
@@ -85,10 +115,15 @@ def remove(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     r"""Write ``text`` as UTF-8 with "\n" line ends, under a temporary name first."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` under a temporary name first."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with naming(path, temporary):
-            temporary.write_text(text, encoding="utf-8", newline="\n")
+            temporary.write_bytes(data)
             _sync(temporary)
             temporary.replace(path)
             _sync(path.parent)
@@ -97,11 +132,11 @@ def write_text(path: Path, text: str) -> None:
             temporary.unlink()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Have the file, or the names in the directory, reach the disk."""
     if path.is_dir() and os.name == "nt":  # where a directory can't be opened
         return
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows syncs what it may write
     try:
         os.fsync(handle)
     finally:

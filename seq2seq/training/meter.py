@@ -38,10 +38,15 @@ class Meter:
         self.updates += 1
 
     def values(self) -> dict[str, float]:
-        """Means a target token (loss, ppl) and an update (grad_norm); speed in real target tokens."""
+        """Means a target token (the losses, ppl) and an update (grad_norm); speed in real target tokens.
+
+        ``loss`` is the negative log-likelihood, as in validation; ``smoothed_loss`` is what is minimised.
+        """
+        loss = float(self.nll) / self.tokens
         return {
-            "loss": float(self.loss) / self.tokens,
-            "ppl": perplexity(float(self.nll) / self.tokens),
+            "loss": loss,
+            "smoothed_loss": float(self.loss) / self.tokens,
+            "ppl": perplexity(loss),
             "grad_norm": float(self.norm) / self.updates,
             "skipped": float(self.skipped),
             "tokens_per_second": self.tokens / self.seconds,

@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from seq2seq.training.state import TrainState
+
 logger = logging.getLogger(__name__)
 
 
 class Progress:
-    """Shows updates done of ``total``, loss, speed and time left."""
+    """Shows updates done of ``total``, epoch, loss, rate, best BLEU, speed and time left."""
 
     def __init__(self, total: int, done: int = 0, seconds_between_lines: float = 20.0) -> None:
         self._total, self._done = total, done  # done in earlier starts
@@ -25,22 +28,38 @@ class Progress:
             total=total, initial=done, unit="update", disable=not sys.stderr.isatty(), dynamic_ncols=True
         )
 
-    def show(self, step: int, values: Mapping[str, float]) -> None:
-        """After update ``step``."""
+    def advance(self, step: int) -> None:
+        """Update ``step`` is done. Waits for no device."""
         self._bar.update(step - self._bar.n)
-        self._bar.set_postfix_str(f"loss {values['loss']:.3f}, {values['tokens_per_second']:,.0f} tokens/s")
+
+    def show(self, values: Mapping[str, float], state: TrainState) -> None:
+        """The latest ``values`` of training."""
+        parts = [f"epoch {state.epoch + 1}", f"loss {values['loss']:.3f}", f"rate {values['lr']:.1e}"]
+        if state.best:
+            parts.append(f"BLEU {state.best['bleu']:.1f}")
+        parts.append(f"{values['tokens_per_second']:,.0f} tokens/s")
+        self._bar.set_postfix_str(", ".join(parts), refresh=False)
         now = time.monotonic()
         if self._bar.disable and now - self._last_line >= self._between:
-            left = (now - self._started) / (step - self._done) * (self._total - step)
-            logger.info(
-                "update %d of %d · loss %.3f · %s tokens/s · %s left",
-                step,
-                self._total,
-                values["loss"],
-                f"{values['tokens_per_second']:,.0f}",
-                timedelta(seconds=round(left)),
-            )
+            an_update = (now - self._started) / (state.step - self._done)
+            left = timedelta(seconds=round(an_update * max(0, self._total - state.step)))
+            logger.info("update %d of %d · %s · %s left", state.step, self._total, " · ".join(parts), left)
             self._last_line = now
+
+    @contextmanager
+    def of_validation(self, sentences: int) -> Iterator[Callable[[int], object]]:
+        """A bar of its own; the function it gives takes how many more of the ``sentences`` are translated."""
+        off = self._bar.disable
+        with tqdm(
+            total=sentences, desc="validation", unit="sentence", leave=False, dynamic_ncols=True, disable=off
+        ) as bar:
+            yield bar.update
+
+    def finish(self, step: int) -> None:
+        """Training ended with update ``step``, be it before the last that was foreseen."""
+        self._bar.total = step
+        self.advance(step)
+        self._bar.refresh()
 
     def __enter__(self) -> Progress:
         self._redirected = logging_redirect_tqdm()  # so that messages do not break the bar

@@ -16,8 +16,28 @@ from torch.utils.tensorboard.summary import hparams
 
 from seq2seq.decoding.heatmap import attention_heatmap
 from seq2seq.decoding.translator import Translation
+from seq2seq.settings.compose import to_yaml
+from seq2seq.settings.schema import TrainConfig, flat, training_keys
+from seq2seq.training.curves import draw_curves
 
-ROWS, EVENTS = "metrics.jsonl", "events.out.tfevents.*"
+ROWS, EVENTS, CURVES = "metrics.jsonl", "events.out.tfevents.*", "curves.png"
+FIRST_HPARAMS = ("model.", "optimizer.lr", "attention.", "tokenizer.", "optimizer.", "schedule.", "trainer.")
+NO_HPARAMS = (
+    *("name", "runs_dir", "resume", "overwrite", "data.root", "data.download_dir", "data.cache_dir"),
+    *("data.train.", "data.valid.", "data.test.", "tokenizer.src_vectors", "tokenizer.tgt_vectors"),
+)
+"""Settings that say where things are; they tell nothing of how well a run does."""
+HPARAM_METRICS = ("valid/bleu", "valid/chrf", "valid/ppl")
+LAYOUT = {
+    "train and validation": {
+        "loss": ["Multiline", ["train/loss", "valid/loss"]],
+        "perplexity": ["Multiline", ["train/ppl", "valid/ppl"]],
+        "BLEU and chrF": ["Multiline", ["valid/bleu", "valid/chrf"]],
+        "learning rate": ["Multiline", ["train/lr"]],
+        "target tokens a second": ["Multiline", ["train/tokens_per_second"]],
+    }
+}
+"""The charts of the CUSTOM SCALARS tab."""
 
 
 class Written(NamedTuple):
@@ -33,6 +53,7 @@ class Tracker:
     def __init__(self, directory: Path, written: Written | None = None) -> None:
         """``written``: what there was when the run was saved; whatever came after it is forgotten."""
         self._directory = directory
+        self._drawn = time.monotonic()
         if written:
             self._forget_after(written.sizes)
         # The purge is for a TensorBoard that is open and has read more than is left.
@@ -55,12 +76,12 @@ class Tracker:
         self._jsonl.flush()
         return {path.name: path.stat().st_size for path in self._files()}
 
-    def config(self, config_yaml: str, settings: Mapping[str, Any], metric_tags: Sequence[str]) -> None:
-        """The settings as text, and as hyperparameters beside ``metric_tags`` in the HPARAMS tab."""
-        self._writer.add_text("config", "    " + config_yaml.replace("\n", "\n    "))
-        shown = {key: _hparam(value) for key, value in settings.items()}
+    def config(self, config: TrainConfig) -> None:
+        """The settings as text and in the HPARAMS tab, and which curves are shown over each other."""
+        self._writer.add_text("settings", "    " + to_yaml(config).replace("\n", "\n    "))
+        self._writer.add_custom_scalars(LAYOUT)
         # add_hparams would write them as another run; these go beside the scalars that they belong to.
-        for summary in hparams(shown, dict.fromkeys(metric_tags, 0.0)):
+        for summary in hparams(hyperparameters(config), dict.fromkeys(HPARAM_METRICS, 0.0)):
             self._writer._get_file_writer().add_summary(summary)
 
     def scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
@@ -74,23 +95,45 @@ class Tracker:
 
     def samples(self, translations: Sequence[Translation], references: Sequence[str], step: int) -> None:
         """Source, reference and translation as text, and the attention of each translation as a picture."""
-        for i, (translation, reference) in enumerate(zip(translations, references, strict=True)):
+        digits = len(str(len(translations) - 1))  # so that 10 comes after 9
+        for i, (translation, reference) in enumerate(zip(translations, references, strict=False)):
+            number = f"{i:0{digits}}"
             rows = [
                 ("source", translation.source),
                 ("reference", reference),
                 ("translation", translation.text),
             ]
             table = "\n".join(f"| **{name}** | {_markdown(text)} |" for name, text in rows)
-            self._writer.add_text(f"samples/{i}", "| | |\n|---|---|\n" + table, step)
+            self._writer.add_text(f"samples/{number}", "| | |\n|---|---|\n" + table, step)
             best = translation.candidates[0]
             if best.pieces:
-                figure = attention_heatmap(best.weights, translation.src_pieces, best.pieces)
-                self._writer.add_figure(f"attention/{i}", figure, step, close=False)
+                title = f"validation sentence {i + 1}, update {step:,}"
+                figure = attention_heatmap(best.weights, translation.src_pieces, best.pieces, title)
+                self._writer.add_figure(f"attention/{number}", figure, step, close=False)
+
+    def draw_curves(self, at_most_every: float = 0.0) -> None:
+        """Draw the curves so far into curves.png, unless that was done in the last so many seconds."""
+        if time.monotonic() - self._drawn < at_most_every:
+            return
+        self._jsonl.flush()
+        draw_curves(self._directory / ROWS, self._directory / CURVES, self._directory.name)
+        self._drawn = time.monotonic()
 
     def close(self) -> None:
         """Write the rest and close the files."""
         with closing(self._jsonl):
             self._writer.close()
+
+
+def hyperparameters(config: TrainConfig) -> dict[str, float | str]:
+    """What may tell one run from another, the most interesting first: the same keys for every run."""
+    values = {**dict.fromkeys(training_keys()), **flat(config)}
+    keys = [key for key in values if not key.startswith(NO_HPARAMS)]
+    ranks = {
+        key: next((i for i, first in enumerate(FIRST_HPARAMS) if key.startswith(first)), len(values))
+        for key in keys
+    }
+    return {key: _hparam(values[key]) for key in sorted(keys, key=ranks.__getitem__)}
 
 
 def _hparam(value: Any) -> float | str:

@@ -18,13 +18,14 @@ from torch.optim import Optimizer
 
 from seq2seq.data.batch import Batch
 from seq2seq.data.loader import BatchLoader
-from seq2seq.errors import ConfigError, TrainingError
+from seq2seq.errors import TrainingError
 from seq2seq.evaluation.teacher_forcing import batch_loss
 from seq2seq.machine import FP32, Precision, synchronize
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
 from seq2seq.runs.checkpoint import RunDirectory, read_info, read_weights
 from seq2seq.settings.schema import TrainerConfig
 from seq2seq.storage.atomic import naming
+from seq2seq.training.failures import diverged, too_large
 from seq2seq.training.meter import Meter
 from seq2seq.training.optim import Constant, Ema, higher_is_better, mean_of, set_lr
 from seq2seq.training.progress import Progress
@@ -34,6 +35,8 @@ from seq2seq.training.tracker import Tracker
 from seq2seq.training.validator import ValidationResult, Validator
 
 logger = logging.getLogger(__name__)
+
+CURVES_EVERY = 30.0  # seconds between pictures of a run in progress
 
 
 class Trainer:
@@ -77,21 +80,22 @@ class Trainer:
         Gives the result: why it ended, the best metrics, updates, seconds; "signal" is there if it can go on.
         """
         self._started = time.monotonic()
-        progress = Progress(self.total_steps, self.state.step)
         with (
             naming(self.run.path),  # TensorBoard's files, of which errors do not speak
             closing(self.tracker),
             nullcontext(stop) if stop else StopRequest() as asked,
-            progress,
+            Progress(self.total_steps, self.state.step) as self.progress,
         ):
             if self.state.step == 0:
                 self._try_largest()
                 self._save_last()
-            reason = self._stop_reason() or self._loop(progress, asked)
+            reason = self._stop_reason() or self._loop(asked)
             if reason is None:
                 self._save_last()
             else:
                 self._finish()
+                self.progress.finish(self.state.step)
+            self.tracker.draw_curves()
         result = {
             "stopped": reason or f"asked to by {asked.signal}",
             "best": self.state.best,
@@ -105,7 +109,7 @@ class Trainer:
         self.run.finish(result)
         return result
 
-    def _loop(self, progress: Progress, stop: StopRequest) -> str | None:
+    def _loop(self, stop: StopRequest) -> str | None:
         """Why training is over; None if it was asked to stop before that."""
         while True:
             self._lap()
@@ -114,7 +118,8 @@ class Trainer:
                 self.update(batches)
                 self.meter.seconds += self._lap()  # making the batches, or drawing their pieces, counts
                 if self.state.step % self.settings.log_every == 0:
-                    progress.show(self.state.step, self._report())
+                    self.progress.show(self._report(), self.state)
+                self.progress.advance(self.state.step)
                 if self._due("steps", self.state.step):
                     self._validate()
                     self._save_last()
@@ -182,18 +187,10 @@ class Trainer:
         return values
 
     def _diverged(self) -> TrainingError:
-        """What is known when no gradient is finite any more."""
         in_epoch = self.state.batch > 0  # else an epoch has just ended, with the last of its batches
         lines = self.loader.epoch(self.state.epoch - (not in_epoch)).lines(self.state.batch - 1)
-        norms = {name: float(weight.detach().norm()) for name, weight in self.model.named_parameters()}
-        largest = max(norms, key=lambda name: norms[name] if math.isfinite(norms[name]) else math.inf)
-        shown = ", ".join(map(str, lines[:8])) + (" …" if len(lines) > 8 else "")
-        return TrainingError(
-            f"no finite gradient in {int(self.skipped_in_row)} updates in a row, up to {self.state.step:,}; lines "
-            f"of the last batch: {shown}; largest norm {norms[largest]:.3g} ({largest}); "
-            f"{self.run.path / 'last'} is whole; lower optimizer.lr={self.lr:g} and start again with "
-            "overwrite=true"
-        )
+        saved = str(self.run.path / "last")
+        return diverged(self.model, int(self.skipped_in_row), self.state.step, lines, self.lr, saved)
 
     def _try_largest(self) -> None:
         """Compute the largest batch once, so that memory is short now or never."""
@@ -206,11 +203,7 @@ class Trainer:
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not re.search("out of memory|not enough memory|can't allocate", str(error)):
                 raise
-            sentences, src, tgt = *batch.src.shape, batch.tgt_in.size(1)
-            raise ConfigError(
-                f"trainer.batch_tokens: memory is too small for the largest batch ({sentences} sentences, "
-                f"{src} × {tgt} tokens): lower trainer.batch_tokens, and raise trainer.accumulate as much"
-            ) from error
+            raise too_large(batch) from error
         self.optimizer.zero_grad(set_to_none=True)
         self.meter = Meter(self.device)
 
@@ -230,12 +223,13 @@ class Trainer:
     def _validate(self) -> None:
         """Validate (the average, if there is one), report, save best/ and step-N/."""
         with self._averaged():
-            result = self.validator.validate()
+            result = self.validator.validate(self.progress.of_validation)
             self._report_validation(result)
             if self.settings.keep_last:
                 self._save(f"step-{self.state.step}")
                 self.run.keep_newest_steps(self.settings.keep_last)
         self.schedule.on_validation(result.metrics)
+        self.tracker.draw_curves(at_most_every=CURVES_EVERY)
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -250,27 +244,22 @@ class Trainer:
 
     def _report_validation(self, result: ValidationResult, group: str = "valid") -> None:
         """Write the result down; save best/ if it is better."""
-        step, metric = self.state.step, self.settings.metric
-        self.tracker.scalars(group, result.metrics, step)
-        shown = self.settings.num_samples
-        self.tracker.samples(result.translations[:shown], self.validator.text.tgt[:shown], step)
-        self.state.validated, self.state.validated_step = result.metrics, step
-        best = self.state.best
-        better = not best or higher_is_better(metric, result.metrics[metric]) > higher_is_better(
-            metric, best[metric]
-        )
+        step, metric, metrics = self.state.step, self.settings.metric, result.metrics
+        self.state.validated, self.state.validated_step = metrics, step
+        best = higher_is_better(metric, self.state.best.get(metric, math.nan))
+        better = not self.state.best or higher_is_better(metric, metrics[metric]) > best
         if better:
-            self.state.best, self.state.best_step, self.state.waited = result.metrics, step, 0
+            self.state.best, self.state.best_step, self.state.waited = metrics, step, 0
             self._save("best")
         else:
             self.state.waited += 1
-        self.tracker.scalars("best", {metric: self.state.best[metric]}, step)
-        self.tracker.flush()
+        self.tracker.scalars(group, {**metrics, f"best_{metric}": self.state.best[metric]}, step)
+        self.tracker.samples(result.translations[: self.settings.num_samples], self.validator.text.tgt, step)
         logger.info(
             "validation after update %d (epoch %d): loss %.3f, ppl %.2f (teacher-forced), BLEU %.2f, chrF %.2f%s",
             step,
             self.state.epoch,
-            *(result.metrics[name] for name in ("loss", "ppl", "bleu", "chrf")),
+            *(metrics[name] for name in ("loss", "ppl", "bleu", "chrf")),
             " · best so far" if better else "",
         )
 
@@ -339,7 +328,7 @@ class Trainer:
                 read_info(path)
             weights = mean_of(read_weights(path) for path in steps)
             self.model.load_state_dict(weights, strict=False)  # a tied matrix is stored once
-            self._report_validation(self.validator.validate(), group="average")
+            self._report_validation(self.validator.validate(self.progress.of_validation), group="average")
 
 
 def groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:

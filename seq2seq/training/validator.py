@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from seq2seq.data.batch import TokenizedPairs
@@ -10,6 +11,9 @@ from seq2seq.data.corpus import ParallelText
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.evaluation.metrics import bleu, chrf
 from seq2seq.evaluation.teacher_forcing import perplexity, teacher_forced_loss
+
+ProgressBar = Callable[[int], AbstractContextManager[Callable[[int], object]]]
+"""Takes how many sentences there are, and gives what takes how many more of them are done."""
 
 
 class ValidationResult(NamedTuple):
@@ -29,10 +33,11 @@ class Validator:
         self.translator = translator
         self.tgt_language = tgt_language
 
-    def validate(self) -> ValidationResult:
+    def validate(self, progress: ProgressBar) -> ValidationResult:
         """Score the translator's model as it is now; it is left in evaluation mode."""
         loss = teacher_forced_loss(self.translator.model, self.pairs, self.translator.decode.batch_tokens)
-        translations = self.translator.translate(self.text.src)
+        with progress(len(self.text)) as advance:
+            translations = self.translator.translate(self.text.src, advance)
         metrics = {
             "loss": loss,
             "ppl": perplexity(loss),

@@ -1,0 +1,36 @@
+"""What is said when training can't begin or can't continue."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import nn
+
+from seq2seq.data.batch import Batch
+from seq2seq.errors import ConfigError, TrainingError
+
+SHOWN = 8  # line numbers of a batch
+
+
+def too_large(batch: Batch) -> ConfigError:
+    """Memory is too small for this batch, the largest there is."""
+    sentences, src, tgt = *batch.src.shape, batch.tgt_in.size(1)
+    return ConfigError(
+        f"trainer.batch_tokens: memory is too small for the largest batch ({sentences} sentences, "
+        f"{src} × {tgt} tokens): lower trainer.batch_tokens, and raise trainer.accumulate as much"
+    )
+
+
+def diverged(
+    model: nn.Module, skipped: int, step: int, lines: Sequence[int], lr: float, saved: str
+) -> TrainingError:
+    """No gradient is finite any more: after ``step``, in ``skipped`` updates in a row; ``saved`` is whole."""
+    norms = {name: float(weight.detach().norm()) for name, weight in model.named_parameters()}
+    largest = max(norms, key=lambda name: norms[name] if math.isfinite(norms[name]) else math.inf)
+    shown = ", ".join(map(str, lines[:SHOWN])) + (" …" if len(lines) > SHOWN else "")
+    return TrainingError(
+        f"no finite gradient in {skipped} updates in a row, up to {step:,}; lines of the last batch: {shown}; "
+        f"largest norm {norms[largest]:.3g} ({largest}); {saved} is whole; lower optimizer.lr={lr:g} and start "
+        "again with overwrite=true"
+    )
