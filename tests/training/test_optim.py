@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from seq2seq.settings.schema import PlateauConfig, ScheduleConfig
+from seq2seq.settings.schema import OptimizerConfig, PlateauConfig, ScheduleConfig
 from seq2seq.training.optim import (
     OPTIMIZERS,
     Constant,
@@ -17,6 +17,7 @@ from seq2seq.training.optim import (
     Plateau,
     higher_is_better,
     mean_of,
+    new_optimizer,
     set_lr,
 )
 
@@ -199,3 +200,21 @@ def test_mean_of_weights() -> None:
     assert mean["a"].tolist() == [2, 1]
     assert mean["b"].item() == 2
     assert states[0]["a"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_update_that_is_not_finite_changes_nothing(name: str) -> None:
+    """``found_inf`` skips it in the optimizer itself, weights, moments and step; only fused ones know it."""
+    torch.manual_seed(0)
+    parameter = nn.Parameter(torch.randn(5))
+    optimizer = new_optimizer([parameter], OptimizerConfig(name=name, lr=0.1, weight_decay=0.1))
+    history = []
+    for gradient in (1.0, torch.inf, 1.0):
+        parameter.grad = torch.full((5,), gradient)
+        optimizer.found_inf = torch.tensor(float(not math.isfinite(gradient)))  # type: ignore[attr-defined]
+        optimizer.step()
+        state = {key: value.clone() for key, value in optimizer.state[parameter].items()}
+        history.append({"weight": parameter.detach().clone(), **state})
+    first, second, third = history
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert not any(torch.equal(second[key], third[key]) for key in ("weight", "exp_avg", "exp_avg_sq", "step"))

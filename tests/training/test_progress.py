@@ -1,0 +1,71 @@
+"""The bar at a terminal and the lines elsewhere."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+
+import pytest
+
+from seq2seq.training.progress import Progress
+from seq2seq.training.state import TrainState
+
+VALUES = {"loss": 2.345, "lr": 1.5e-3, "tokens_per_second": 4321.0}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def terminal_of(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """In the test itself: between fixture and test pytest puts its own stream there."""
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    return stream
+
+
+def test_the_bar_moves_with_every_update_and_ends_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = terminal_of(monkeypatch)
+    with Progress(total=10) as progress:
+        for step in range(1, 7):
+            progress.advance(step)
+            assert progress._bar.n == step
+        progress.show(VALUES, TrainState(step=6, epoch=2, best={"bleu": 31.26}))
+        progress.finish(6)  # before all ten: no better BLEU for too long
+        assert (progress._bar.n, progress._bar.total) == (6, 6)
+    last = terminal.getvalue().split("\r")[-1]
+    assert "100%" in last
+    for part in ("6/6", "epoch 3", "loss 2.345", "rate 1.5e-03", "BLEU 31.3", "4,321 tokens/s"):
+        assert part in last
+
+
+def test_resumed_runs_begin_where_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal_of(monkeypatch)
+    with Progress(total=10, done=4) as progress:
+        progress.advance(5)
+        assert progress._bar.n == 5
+
+
+def test_validation_has_a_bar_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = terminal_of(monkeypatch)
+    with Progress(total=10) as progress, progress.of_validation(8) as advance:
+        advance(3)
+        advance(5)
+    assert "validation" in terminal.getvalue()
+    assert "8/8" in terminal.getvalue() or "100%" in terminal.getvalue()
+
+
+def test_elsewhere_there_are_lines_now_and_then(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with Progress(total=10, seconds_between_lines=0.0) as progress, progress.of_validation(3) as advance:
+        advance(3)
+        progress.show(VALUES, TrainState(step=5))
+        progress.finish(5)
+    assert "%" not in capsys.readouterr().err  # no bar
+    (line,) = [record.message for record in caplog.records]
+    assert line.startswith("update 5 of 10 · epoch 1 · loss 2.345 · rate 1.5e-03 · 4,321 tokens/s · ")
+    assert line.endswith(" left")
