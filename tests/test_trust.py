@@ -19,6 +19,7 @@ from seq2seq.build.training import training
 from seq2seq.errors import UserError
 from seq2seq.runs import checkpoint
 from seq2seq.runs import directory as runs
+from seq2seq.storage import integrity
 
 SMALL = ["trainer.max_steps=2", "tokenizer=unigram", "tokenizer.vocab_size=300"]
 
@@ -66,7 +67,7 @@ def list_anew(directory: Path) -> None:
     """Make the checkpoint's own list of files agree with what they are now, as an attacker would."""
     info = directory / "checkpoint.json"
     fields = json.loads(info.read_text())
-    fields["files"] = {name: checkpoint._identity(directory / name) for name in fields["files"]}
+    fields["files"] = {name: integrity.identity(directory / name) for name in fields["files"]}
     info.write_text(json.dumps(fields))
 
 

@@ -53,20 +53,19 @@ def _temporary(path: Path) -> Path:
 
 
 def _replace(path: Path, new: Path, keep: Path | None) -> None:
-    """Rename ``new`` to ``path``, and what was there to ``keep``, or leave it to be removed."""
+    """Rename ``new`` to ``path``, and what was there to ``keep``, or to ``new``."""
     if not path.exists():
         new.rename(path)
-    elif _exchange(new, path):
-        if keep:
-            _replace(keep, new, None)
-    else:
-        _replace_in_two_steps(path, new, keep or new.with_suffix(".old"))
+    elif not _exchange(new, path):
+        _replace_in_two_steps(path, new, keep)
+    elif keep:
+        _replace(keep, new, None)
     sync(path.parent)
-    shutil.rmtree(new.with_suffix(".old"), ignore_errors=True)
 
 
-def _replace_in_two_steps(path: Path, new: Path, old: Path) -> None:
+def _replace_in_two_steps(path: Path, new: Path, keep: Path | None) -> None:
     """Make way first: a directory that has files in it can't be renamed over."""
+    old = keep or new.with_suffix(".old")
     shutil.rmtree(old, ignore_errors=True)
     path.rename(old)
     try:
@@ -74,6 +73,8 @@ def _replace_in_two_steps(path: Path, new: Path, old: Path) -> None:
     except BaseException:
         old.rename(path)
         raise
+    if not keep:
+        old.rename(new)
 
 
 RENAME_EXCHANGE = 2  # of renameat2(2)
@@ -120,13 +121,13 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` under a temporary name first."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     try:
         with naming(path, temporary):
             temporary.write_bytes(data)
-            _sync(temporary)
+            sync(temporary)
             temporary.replace(path)
-            _sync(path.parent)
+            sync(path.parent)
     finally:
         with suppress(OSError):  # where nothing can be written, nothing can be removed
             temporary.unlink()

@@ -18,9 +18,8 @@ from safetensors.torch import load_file
 
 from seq2seq.build.training import training
 from seq2seq.errors import CheckpointError, ConfigError, DataError
-from seq2seq.runs import checkpoint
 from seq2seq.runs import directory as runs
-from seq2seq.storage import atomic
+from seq2seq.storage import atomic, integrity
 from seq2seq.training.tracker import Tracker, Written
 from seq2seq.training.trainer import Trainer
 
@@ -221,7 +220,7 @@ def test_a_file_that_cant_be_opened_is_no_damage(data: Path, monkeypatch: pytest
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
 
     with monkeypatch.context() as context:
-        context.setattr(checkpoint, "_identity", refuse)
+        context.setattr(integrity, "identity", refuse)
         with pytest.raises(OSError, match="Too many open files"):
             resumed(*given)
     trainer = resumed(*given)
@@ -234,7 +233,7 @@ def test_a_file_that_the_disk_does_not_give_back_is_damage(data: Path, monkeypat
     trainer = new_trainer(*given)
     stop_at(trainer, 5)
     trainer.train()
-    identity = checkpoint._identity
+    identity = integrity.identity
 
     def fail(path: Path) -> dict[str, Any]:
         if path.parent.name == "last":
@@ -242,7 +241,7 @@ def test_a_file_that_the_disk_does_not_give_back_is_damage(data: Path, monkeypat
         return identity(path)
 
     with monkeypatch.context() as context:
-        context.setattr(checkpoint, "_identity", fail)
+        context.setattr(integrity, "identity", fail)
         trainer = resumed(*given)
     assert trainer.state.step == 4
     trainer.train()

@@ -2,6 +2,10 @@
 
 import errno
 import os
+import re
+import stat
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -21,6 +25,20 @@ def best(tmp_path: Path) -> Path:
     path.mkdir(parents=True)
     (path / "old").write_bytes(b"old")
     return path
+
+
+@pytest.fixture(params=["exchanged", "in two steps"])
+def replaced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to replace a directory: where names can be exchanged, and where they can't."""
+    if request.param == "in two steps":
+        monkeypatch.setattr(atomic, "_exchange", lambda one, other: False)
+
+
+def can_exchange(directory: Path) -> bool:
+    one, other = directory / "one", directory / "other"
+    one.write_text("one")
+    other.write_text("other")
+    return atomic._exchange(one, other) and one.read_text() == "other"
 
 
 def assert_alone(path: Path) -> None:
@@ -47,11 +65,12 @@ def test_an_error_in_writing_says_where(tmp_path: Path, monkeypatch: pytest.Monk
         atomic_directory(tmp_path / "best"),
     ):
         full()
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/text'"):
         write_text(tmp_path / "text", "a")
 
 
+@pytest.mark.usefixtures("replaced")
 def test_it_replaces_all_of_the_old_one(best: Path) -> None:
     with atomic_directory(best) as temporary:
         (temporary / "new").write_bytes(b"new")
@@ -98,6 +117,7 @@ def test_failure_to_rename_puts_the_old_one_back(best: Path, monkeypatch: pytest
             raise PermissionError("in use")
         return rename(self, target)
 
+    monkeypatch.setattr(atomic, "_exchange", lambda one, other: False)
     monkeypatch.setattr(Path, "rename", fail_for_new)
     with pytest.raises(PermissionError), atomic_directory(best) as temporary:
         (temporary / "new").write_bytes(b"new")
@@ -105,15 +125,65 @@ def test_failure_to_rename_puts_the_old_one_back(best: Path, monkeypatch: pytest
     assert_alone(best)
 
 
-def test_what_a_dead_process_of_the_same_number_left_is_no_hindrance(best: Path) -> None:
-    for suffix in ("tmp", "old"):
-        left = best.parent / f".best.{os.getpid()}.{suffix}"
-        left.mkdir()
-        (left / "rubbish").write_bytes(b"rubbish")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="exchanges names on Linux only")
+def test_a_reader_never_finds_it_gone(best: Path, tmp_path: Path) -> None:
+    if not can_exchange(tmp_path):
+        pytest.skip("this file system can't exchange names")
+    missed, reads, over = [], 0, threading.Event()
+
+    def poll() -> None:
+        nonlocal reads
+        while not over.is_set():
+            try:
+                assert (best / "old").read_bytes() == b"old"
+                reads += 1
+            except FileNotFoundError as error:
+                missed.append(error)
+
+    reader = threading.Thread(target=poll)
+    reader.start()
+    for _ in range(500):
+        with atomic_directory(best) as temporary:
+            (temporary / "old").write_bytes(b"old")
+    over.set()
+    reader.join()
+    assert reads > 500
+    assert missed == []
+
+
+def test_an_exchange_that_the_system_refuses_is_known(tmp_path: Path) -> None:
+    assert not atomic._exchange(tmp_path / "none", tmp_path / "nor this")
+
+
+def test_processes_of_one_number_write_side_by_side(best: Path) -> None:
+    """As in two containers, which count their processes from 1 both."""
+    with atomic_directory(best) as ours:
+        (ours / "new").write_bytes(b"ours")
+        with atomic_directory(best) as theirs:
+            (theirs / "new").write_bytes(b"theirs")
+        assert contents(best) == {"new": b"theirs"}
+    assert contents(best) == {"new": b"ours"}
+    assert_alone(best)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="asks in the way of Unix")
+def test_files_are_synced_by_handles_that_may_write(best: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows refuses others."""
+    import fcntl
+
+    handles = []
+
+    def fsync(handle: int) -> None:
+        is_file = stat.S_ISREG(os.fstat(handle).st_mode)
+        handles.append((is_file, fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE))
+
+    monkeypatch.setattr(os, "fsync", fsync)
     with atomic_directory(best) as temporary:
         (temporary / "new").write_bytes(b"new")
-    assert contents(best) == {"new": b"new"}
-    assert_alone(best)
+    write_text(best / "text", "text")
+    files = [access for is_file, access in handles if is_file]
+    assert files == [os.O_RDWR] * 2
+    assert len(handles) == 5
 
 
 def test_files_are_synced_before_they_take_their_place(best: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,13 +194,14 @@ def test_files_are_synced_before_they_take_their_place(best: Path, monkeypatch: 
             assert contents(best) == {"old": b"old"}
         synced.append(path.name)
 
-    monkeypatch.setattr(atomic, "_sync", sync)
+    monkeypatch.setattr(atomic, "sync", sync)
     with atomic_directory(best) as temporary:
         (temporary / "a").write_bytes(b"a")
         (temporary / "inner").mkdir()
         (temporary / "inner" / "b").write_bytes(b"b")
     assert sorted(synced[:3]) == ["a", "b", "inner"]
-    assert synced[3:] == [f".best.{os.getpid()}.tmp", "place"]
+    assert re.fullmatch(r"\.best\.[0-9a-f]{16}\.tmp", synced[3])
+    assert synced[4:] == ["place"]
 
 
 def test_text_is_utf_8_with_unix_line_ends(tmp_path: Path) -> None:
@@ -163,24 +234,50 @@ def test_failure_to_write_text_keeps_the_old_file(
 
 
 def test_recovering_puts_back_and_clears_up(tmp_path: Path) -> None:
-    for name in (".best.12.old", ".last.12.old", "last", ".step-3.12.tmp"):
+    """Under names with random digits and, as in earlier versions, with the number of a process."""
+    digits = "0123456789abcdef"
+    for name in (f".best.{digits}.old", ".last.12.old", "last", ".step-3.12.tmp", f".step-6.{digits}.tmp"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text(name)
-    (tmp_path / ".config.yaml.12.tmp").write_text("half")
-    for name in (".bashrc.old", ".mine.tmp", "notes.old"):
+    for name in (".config.yaml.12.tmp", f".config.yaml.{digits}.tmp"):
+        (tmp_path / name).write_text("half")
+    others = [".bashrc.old", ".mine.tmp", ".words.cafe.old", "notes.old"]
+    for name in others:
         (tmp_path / name).write_text("not ours")
     recover(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        ".bashrc.old",
-        ".mine.tmp",
-        "best",
-        "last",
-        "notes.old",
-    ]
-    assert (tmp_path / "best" / "file").read_text() == ".best.12.old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, "best", "last"])
+    assert (tmp_path / "best" / "file").read_text() == f".best.{digits}.old"
     assert (tmp_path / "last" / "file").read_text() == "last"
 
 
+@pytest.mark.usefixtures("replaced")
+def test_what_a_death_leaves_is_recovered(best: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the old one is gone, and between the two steps where there are two."""
+
+    def die(path: Path) -> None:
+        raise SystemExit
+
+    rename = Path.rename
+
+    def rename_and_die(self: Path, target: Path) -> Path:
+        rename(self, target)
+        if self == best:
+            monkeypatch.setattr(Path, "rename", lambda self, target: die(self))
+        return target
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", rename_and_die)
+        patch.setattr(atomic.shutil, "rmtree", lambda *arguments, **options: None)
+        patch.setattr(atomic, "sync", lambda path: die(path) if path == best.parent else None)
+        with pytest.raises(SystemExit), atomic_directory(best) as temporary:
+            (temporary / "new").write_bytes(b"new")
+    assert len(list(best.parent.iterdir())) == 2
+    recover(best.parent)
+    assert_alone(best)
+    assert contents(best) in ({"old": b"old"}, {"new": b"new"})
+
+
+@pytest.mark.usefixtures("replaced")
 def test_what_was_there_can_be_kept(best: Path) -> None:
     keep = best.with_name("previous")
     for content in (b"second", b"third"):

@@ -1,0 +1,57 @@
+"""Sizes and hashes of files, so that what is read is known to be what was written."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seq2seq.errors import CheckpointError
+
+DENIED = {errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM}  # say nothing of what is in the file
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def identity(path: Path) -> dict[str, Any]:
+    """Size and hash of a file."""
+    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
+
+
+def identities(directory: Path) -> dict[str, dict[str, Any]]:
+    """Name → identity of every file in ``directory`` and below."""
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    return {path.relative_to(directory).as_posix(): identity(path) for path in files}
+
+
+def check_files(directory: Path, saved: Mapping[str, Mapping[str, Any]]) -> None:
+    """Compare the files in ``directory`` with their identities as they were ``saved``.
+
+    Raises:
+        CheckpointError: one is missing, unreadable or another.
+        OSError: this process may not open one, or no more of them.
+    """
+    for name, expected in saved.items():
+        _check_file(directory / name, expected)
+
+
+def _check_file(path: Path, expected: Mapping[str, Any]) -> None:
+    try:
+        actual = identity(path)
+    except OSError as error:
+        if error.errno in DENIED:
+            raise
+        raise CheckpointError(f"{path}: {error.strerror}; what was saved is not whole") from None
+    if actual["bytes"] != (size := expected.get("bytes")):
+        raise CheckpointError(f"{path}: {actual['bytes']} bytes instead of {size}: not what was saved")
+    if actual["sha256"] != expected.get("sha256"):
+        raise CheckpointError(f"{path}: changed since it was saved (another SHA-256)")
