@@ -14,7 +14,6 @@ from seq2seq.errors import ConfigError, DataError
 from seq2seq.resources import shipped
 from seq2seq.settings.schema import (
     DataConfig,
-    EvaluateConfig,
     FilesConfig,
     Multi30kConfig,
     PhrasebookConfig,
@@ -117,15 +116,3 @@ def batches(
     samples = isinstance(settings, SubwordConfig) and settings.sample
     pairs_of = sampled if samples else lambda _: fixed
     return BatchLoader(pairs_of, config.trainer.batch_tokens, config.seed), sum(over)
-
-
-def test_set(settings: EvaluateConfig, data: DataConfig) -> tuple[str, ParallelText]:
-    """What to evaluate on, with a name for it: your own files, or a split of the run's data."""
-    if settings.src_file and settings.ref_file:
-        source, reference = Path(settings.src_file), Path(settings.ref_file)
-        return source.stem, corpus.read_parallel(source, reference)
-    if settings.src_file or settings.ref_file:
-        raise ConfigError("src_file and ref_file: give both, or neither and a split=")
-    if settings.data_root is not None and isinstance(data, Multi30kConfig):
-        data = dataclasses.replace(data, root=settings.data_root)
-    return settings.split, read_split(data, settings.split)

@@ -11,6 +11,7 @@ from seq2seq.decoding.translator import Translator
 from seq2seq.errors import ConfigError, did_you_mean
 from seq2seq.runs.checkpoint import (
     CheckpointInfo,
+    check_finite,
     check_vocabulary,
     checkpoint_path,
     load_weights,
@@ -41,8 +42,8 @@ def load_run(
     """The model of ``run``, a run directory or a copy of its best/.
 
     Raises:
-        CheckpointError: it is missing, damaged or of another version.
-        ConfigError: the machine has no such device or precision.
+        CheckpointError: it is missing, damaged, of another version or has weights that are not finite.
+        ConfigError: the settings of search contradict each other, or the machine has no such device or precision.
     """
     computer = computer or MachineConfig()
     path = checkpoint_path(Path(run), checkpoint)
@@ -52,6 +53,7 @@ def load_run(
     check_vocabulary(path, info, pair)
     net = model(config, len(pair.src), len(pair.tgt))
     load_weights(path, net)
+    check_finite(path, net)
     device = machine.resolve_device(computer.device)
     decode = overridden(config.decode, overrides or DecodeConfigOverrides())
     precision = machine.choose_precision(computer.precision, device)
@@ -61,17 +63,25 @@ def load_run(
 def load(
     run: str | Path, checkpoint: str = "best", *, device: str = "auto", precision: str = "auto", **decode: Any
 ) -> Translator:
-    """A trained model, ready to translate: ``seq2seq.load("runs/x").translate(["Ein Hund läuft."])``.
+    """A trained model, ready to translate.
+
+    >>> translator = seq2seq.load("runs/phrasebook", beam_size=8)
+    >>> for translation in translator.translate(["Der Hund schläft.", "Guten Morgen!"]):
+    ...     print(translation)
 
     Args:
         run: a run's directory, or a copy of its best/.
-        checkpoint: "best" or "last"; of no matter for a copy.
-        device: auto, cpu, cuda, cuda:N or mps.
+        checkpoint: "best" or "last"; a copy has just one.
+        device: auto, cpu, cuda, cuda:N or mps; auto takes a GPU if there is one.
         precision: of matrix products: auto, fp32, bf16, fp16 (on a GPU) or int8 (on a CPU).
-        decode: settings of search, such as ``beam_size=1``, instead of those the run was trained to use.
+        decode: settings of search, those below decode. on the command line, for example ``beam_size=1`` or
+            ``num_best=3``; the others are as the run was trained to use them.
+
+    Returns:
+        What translates: its ``translate(lines)`` gives a ``Translation`` for each line.
 
     Raises:
-        CheckpointError: the run is missing, damaged or of another version.
+        CheckpointError: the run is missing, damaged, of another version or has weights that are not finite.
         ConfigError: a setting is not valid, or the machine has no such device or precision.
     """
     for key in decode:

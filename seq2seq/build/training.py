@@ -16,6 +16,7 @@ from seq2seq.data import corpus
 from seq2seq.data.loader import BatchLoader
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import DataError
+from seq2seq.evaluation.metrics import check_language
 from seq2seq.model import Seq2Seq
 from seq2seq.runs.checkpoint import RunDirectory, check_vocabulary, load_weights, read_info, read_training
 from seq2seq.runs.directory import begin, resume
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
     """Read the data, train the tokenizers, build the model and all around it; resume from ``checkpoint``."""
     torch.manual_seed(config.seed)
+    check_language(config.data.tgt)
     device = machine.resolve_device(config.machine.device)
     valid, pair, loader = _data(config)
     net = model(config, len(pair.src), len(pair.tgt))

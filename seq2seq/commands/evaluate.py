@@ -16,16 +16,21 @@ def main() -> None:
 def evaluate(settings: EvaluateConfig) -> float:
     """Print a table of scores and write the evaluation; gives the BLEU, for sweeps over decode.*."""
     from seq2seq import machine  # torch takes seconds to import: settings are checked first
-    from seq2seq.build.data import test_set
+    from seq2seq.build.evaluation import evaluation_path, evaluation_set, record
     from seq2seq.build.inference import load_run
     from seq2seq.evaluation import evaluate as evaluation
+    from seq2seq.evaluation.metrics import check_language
 
     frame.log_to(sys.stderr)
     machine.prepare(settings.machine.num_threads)
     loaded = load_run(settings.run, settings.checkpoint, settings.decode, settings.machine)
-    name, text = test_set(settings, loaded.config.data)
     language = loaded.config.data.tgt
-    result = evaluation.evaluate(name, loaded.translator, text.src, text.tgt, language, settings.bootstrap)
-    print(evaluation.table(result))
-    print(f"written: {evaluation.write(result, evaluation.evaluation_directory(loaded.path))}")
+    check_language(language)
+    data = evaluation_set(settings, loaded.config.data)
+    path = evaluation_path(settings, loaded, data.name)
+    result = evaluation.evaluate(loaded.translator, data.text.src, data.text.tgt, language, settings.bootstrap)
+    print(f"{path.name}: update {loaded.info.step:,} of {settings.run}")
+    print(evaluation.report(result))
+    evaluation.write(path, result, record(settings, loaded, data))
+    print(f"written to {path}: {', '.join(evaluation.FILES)}")
     return result.scores["BLEU"].value

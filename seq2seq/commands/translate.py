@@ -23,10 +23,9 @@ def translate(settings: TranslateConfig) -> None:
     frame.log_to(sys.stderr)
     machine.prepare(settings.machine.num_threads)
     loaded = load_run(settings.run, settings.checkpoint, settings.decode, settings.machine)
-    with streaming.opened(settings.input, settings.output) as (lines, output):
-        interactive = lines.isatty()
-        if interactive:
-            print("type a sentence and press enter; end with ctrl-D", file=sys.stderr)
+    heatmaps = Path(settings.heatmaps) if settings.heatmaps else None
+    interactive = settings.input is None and sys.stdin.isatty()
+    with streaming.writing(settings.output) as output, streaming.reading(settings.input) as text:
+        lines = streaming.typed(f"{loaded.config.data.src}> ") if interactive else text
         chunk_lines = 1 if interactive else settings.chunk_lines
-        heatmaps = Path(settings.heatmaps) if settings.heatmaps else None
         streaming.translate_stream(loaded.translator, lines, output, chunk_lines, heatmaps)

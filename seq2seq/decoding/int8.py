@@ -64,12 +64,12 @@ class Int8GRUCell(nn.Module):
 
 def quantized_copy(model: Seq2Seq) -> Seq2Seq:
     """A copy to search with: the matrices that ``step`` multiplies by are swapped, the encoder stays as it is."""
-    found = copy.deepcopy(model)
-    decoder = found.decoder
+    rounded = copy.deepcopy(model)
+    decoder = rounded.decoder
     decoder.cell = Int8GRUCell(decoder.cell)  # type: ignore[assignment]
     for owner in (decoder, decoder.attention):
         for name in ("query", "readout", "output"):
             linear = getattr(owner, name, None)
             if isinstance(linear, nn.Linear):
                 setattr(owner, name, Int8Linear(linear.weight, linear.bias))
-    return found
+    return rounded

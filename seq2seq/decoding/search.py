@@ -179,7 +179,7 @@ def beam_search(
     """The K best partial translations at each length, until no better one is to be expected.
 
     A sentence leaves when K of its translations have ended and the ``num_best`` best of them score higher than
-    any that goes on does at its present length.
+    any unfinished one does at its present length.
     """
     num, beam = len(src_lengths), decode.beam_size
     finished = [_Finished(decode.num_best) for _ in range(num)]
@@ -203,14 +203,14 @@ def beam_search(
         for row, (sentence, score) in enumerate(zip(sentences.tolist(), scores, strict=True)):
             make = partial(ended.hypothesis, row, score, src_lengths[sentence], special.eos)
             finished[sentence].add(score, make)
-        hopes = candidates.log_probs.masked_fill(~candidates.stays, -math.inf).amax(dim=1)
-        bounds = (hopes / length_normaliser(length, decode.length_penalty)).tolist()
+        best_unfinished = candidates.log_probs.masked_fill(~candidates.stays, -math.inf).amax(dim=1)
+        bounds = (best_unfinished / length_normaliser(length, decode.length_penalty)).tolist()
         complete = [finished[i].complete(bound, decode) for i, bound in zip(live.tolist(), bounds, strict=True)]
-        going_on = ~(cut | torch.tensor(complete, dtype=torch.bool, device=device))
-        staying = (candidates.stays & going_on.unsqueeze(1)).flatten().nonzero().flatten()
+        unfinished = ~(cut | torch.tensor(complete, dtype=torch.bool, device=device))
+        staying = (candidates.stays & unfinished.unsqueeze(1)).flatten().nonzero().flatten()
         paths = candidates.grow(paths, weights, staying)
-        live, state = live[going_on], state.select(candidates.rows.flatten()[staying])
-    return [each.best for each in finished]
+        live, state = live[unfinished], state.select(candidates.rows.flatten()[staying])
+    return [sentence.best for sentence in finished]
 
 
 class _Finished:
@@ -229,7 +229,7 @@ class _Finished:
         self.best = sorted([*self.best, make()], key=lambda h: -h.score)[: self.num_best]
 
     def complete(self, best_live_score: float, decode: DecodeConfig) -> bool:
-        """Whether K have ended, of which ``num_best`` score no lower than any that goes on does now."""
+        """Whether K have ended, of which ``num_best`` score no lower than any unfinished one does now."""
         return self.count >= decode.beam_size and self.best[-1].score >= best_live_score
 
 
@@ -252,7 +252,7 @@ class _Candidates(NamedTuple):
 def _best_candidates(log_probs: Tensor, words: Words, eos: int) -> _Candidates:
     """From the log-probabilities (B, K) of the rows so far, and the best next words of each row.
 
-    Each row can end in one way only, so among the 2K best at least K go on.
+    Each row can end in one way only, so at least K of the 2K best do not end.
     """
     num, beam = log_probs.shape
     longer = log_probs.unsqueeze(2) + words.log_probs.view(num, beam, -1)  # (B, K, n)
@@ -303,8 +303,8 @@ def top_k(values: Tensor, count: int) -> Words:
         return Words(*values.topk(count, dim=1))
     grouped = values[:, : num_groups * GROUP].unflatten(1, (num_groups, GROUP))
     groups = grouped.amax(dim=2).topk(count, dim=1).indices  # (R, count)
-    found = grouped.gather(1, groups.unsqueeze(2).expand(-1, -1, GROUP)).flatten(1)
+    members = grouped.gather(1, groups.unsqueeze(2).expand(-1, -1, GROUP)).flatten(1)
     places = (groups.unsqueeze(2) * GROUP + torch.arange(GROUP, device=values.device)).flatten(1)
     rest = torch.arange(num_groups * GROUP, values.size(1), device=values.device).expand(len(values), -1)
-    best = torch.cat([found, values[:, num_groups * GROUP :]], dim=1).topk(count, dim=1)
+    best = torch.cat([members, values[:, num_groups * GROUP :]], dim=1).topk(count, dim=1)
     return Words(best.values, torch.cat([places, rest], dim=1).gather(1, best.indices))

@@ -5,40 +5,107 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import secrets
+import shutil
 import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
-from seq2seq.decoding.heatmap import attention_heatmap
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.errors import DataError
+from seq2seq.storage.atomic import naming
 
 logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def opened(source: str | None, target: str | None) -> Iterator[tuple[TextIO, TextIO]]:
-    r"""The files ``source`` and ``target``, or standard input and output, as UTF-8 with "\n" line ends.
+def reading(path: str | None) -> Iterator[TextIO]:
+    r"""The file ``path``, or standard input, as UTF-8 with "\n" line ends.
 
     Raises:
-        DataError: a file can't be opened.
+        DataError: the file can't be opened.
     """
-    with contextlib.ExitStack() as stack:
+    if path is None:
+        lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace", newline="\n")
         try:
-            read: BinaryIO = stack.enter_context(Path(source).open("rb")) if source else sys.stdin.buffer
-            written: BinaryIO = stack.enter_context(Path(target).open("wb")) if target else sys.stdout.buffer
-        except OSError as error:
-            raise DataError(f"{error.filename}: can't be opened ({error.strerror})") from None
-        yield (
-            io.TextIOWrapper(read, encoding="utf-8", errors="replace", newline="\n"),
-            io.TextIOWrapper(written, encoding="utf-8", newline="\n"),
-        )
+            yield lines
+        finally:
+            lines.detach()  # else it would close standard input
+    else:
+        with _opened(Path(path), "r") as file:
+            yield file
+
+
+@contextlib.contextmanager
+def writing(path: str | None) -> Iterator[TextIO]:
+    r"""The file ``path``, or standard output, as UTF-8 with "\n" line ends.
+
+    A file appears when the block has ended well, so that it may be the one that is read. When it ends badly,
+    what was written so far is kept under a name that a message tells.
+
+    Raises:
+        DataError: the file can't be opened.
+    """
+    if path is None:
+        output = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="\n")
+        try:
+            yield output
+        finally:
+            output.detach()
+    elif Path(path).exists() and not Path(path).is_file():  # a pipe or a device
+        with _opened(Path(path), "w") as file:
+            yield file
+    else:
+        with _replacing(Path(path).resolve()) as file:  # not the link to it
+            yield file
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[TextIO]:
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    with naming(path, temporary):
+        try:
+            with _opened(temporary, "x", path) as file:
+                yield file
+        except BaseException:
+            if temporary.exists() and temporary.stat().st_size == 0:
+                temporary.unlink()
+            elif temporary.exists():
+                logger.warning("stopped; what is translated so far is in %s", temporary)
+            raise
+        if path.exists():
+            shutil.copymode(path, temporary)
+        temporary.replace(path)
+
+
+def _opened(path: Path, mode: str, name: Path | None = None) -> TextIO:
+    try:
+        return path.open(mode, encoding="utf-8", errors="replace", newline="\n")  # type: ignore[return-value]
+    except OSError as error:
+        raise DataError(f"{name or path}: can't be opened ({error.strerror})") from None
+
+
+def typed(prompt: str) -> Iterator[str]:
+    """Lines typed at the terminal until ctrl-D, with editing and a history where Python has readline."""
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401 (which input() makes use of)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    print("type a sentence and press enter; end with ctrl-D", file=sys.stderr)
+    with contextlib.suppress(EOFError):
+        while True:
+            if sys.stdout.isatty():  # else the prompt would be among the translations
+                yield input(prompt)
+            else:
+                print(prompt, end="", file=sys.stderr, flush=True)
+                yield input()
+    print(file=sys.stderr)
 
 
 def translate_stream(
-    translator: Translator, lines: TextIO, output: TextIO, chunk_lines: int, heatmaps: Path | None = None
+    translator: Translator, lines: Iterator[str], output: TextIO, chunk_lines: int, heatmaps: Path | None = None
 ) -> None:
     """Translate ``chunk_lines`` lines at a time; with num_best > 1 a line becomes as many lines, tab-separated.
 
@@ -60,6 +127,8 @@ def translate_stream(
 
 def draw_attention(translation: Translation, path: Path) -> None:
     """Write the attention of the best translation as a picture."""
+    from seq2seq.decoding.heatmap import attention_heatmap  # and matplotlib, for which nobody else should wait
+
     best = translation.candidates[0]
     path.parent.mkdir(parents=True, exist_ok=True)
     attention_heatmap(best.weights, translation.src_pieces, best.pieces).savefig(path)

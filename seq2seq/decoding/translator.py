@@ -21,26 +21,41 @@ from seq2seq.text.tokenizer_pair import TokenizerPair
 
 
 class Candidate(NamedTuple):
-    """One translation of a line."""
+    """One translation of a line.
+
+    Attributes:
+        text: plain text, without line breaks.
+        score: what search ranks by: the log-probability with its length and coverage penalties.
+        log_prob: natural logarithm of the text's probability, given the source.
+        pieces: the words or subwords that the text was made of.
+        weights: attention weights (pieces, source pieces); each row sums to 1.
+    """
 
     text: str
     score: float
     log_prob: float
     pieces: list[str]
-    weights: Tensor  # (len(pieces), len(source pieces)) attention weights
+    weights: Tensor
 
 
 class Translation(NamedTuple):
-    """A line, and its translations from the best down; the best of an empty line is the empty text."""
+    """A line and its translations; ``str(translation)`` is the text of the best.
+
+    Attributes:
+        source: the line as it was given.
+        src_pieces: its words or subwords, and the sentence end </s>, to which the model attends too.
+        candidates: ``num_best`` translations, best first; one with an empty text for a blank line.
+        truncated: whether the line had more than ``max_src_tokens`` tokens, and was cut.
+    """
 
     source: str
-    src_pieces: list[str]  # </s> included: the model attends to it too
+    src_pieces: list[str]
     candidates: list[Candidate]
-    truncated: bool  # the source was longer than max_src_tokens
+    truncated: bool
 
     @property
     def text(self) -> str:
-        """The best translation."""
+        """The text of the best translation."""
         return self.candidates[0].text
 
     def __str__(self) -> str:
@@ -51,7 +66,7 @@ EMPTY = Candidate("", 0.0, 0.0, [], torch.zeros(0, 0))
 
 
 class Translator:
-    """A model, its tokenizers and the settings of search."""
+    """A trained model, its tokenizers and the settings of search. ``seq2seq.load`` makes one from a run."""
 
     def __init__(
         self, model: Seq2Seq, tokenizers: TokenizerPair, decode: DecodeConfig, precision: Precision = FP32
@@ -70,17 +85,24 @@ class Translator:
         self._searched = quantized_copy(model) if precision.name == "int8" else model
 
     def translate(self, lines: Sequence[str], advance: Callable[[int], object] | None = None) -> list[Translation]:
-        """One ``Translation`` for each line, in the same order; a blank line gives empty text.
+        """Translate ``lines``, a sentence each.
 
-        ``advance``, if given, is told after each batch how many more lines are translated.
+        Args:
+            lines: a list of texts. They are sorted into batches by length; no line depends on another.
+            advance: told after each batch how many more lines are translated.
+
+        Returns:
+            One ``Translation`` for each line, in the same order; a blank line gives empty text.
+
+        Raises:
+            DecodingError: the model computes what is not finite.
+            TypeError: ``lines`` is one text instead of a list.
         """
+        if isinstance(lines, str):
+            raise TypeError("translate() takes a list of lines: translate([line])")
         self._searched.eval()
-        encoded = self.tokenizers.src.encode(lines)
-        src = [ids[: self.decode.max_src_tokens] for ids in encoded]
-        results = [
-            Translation(line, [], [EMPTY], len(ids) > self.decode.max_src_tokens)
-            for line, ids in zip(lines, encoded, strict=True)
-        ]
+        src, truncated = self.encode(lines)
+        results = [Translation(line, [], [EMPTY], cut) for line, cut in zip(lines, truncated, strict=True)]
         filled = [i for i, ids in enumerate(src) if ids]
         sources = [src[i] for i in filled]
         for batch in bucket(TokenizedPairs(sources, sources), self.decode.batch_tokens):
@@ -93,6 +115,12 @@ class Translator:
             if advance:
                 advance(len(batch))
         return results
+
+    def encode(self, lines: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
+        """Token ids of each source line, at most ``max_src_tokens`` of them, and whether it was cut to that."""
+        most = self.decode.max_src_tokens
+        encoded = self.tokenizers.src.encode(lines)
+        return [ids[:most] for ids in encoded], [len(ids) > most for ids in encoded]
 
     @torch.inference_mode()
     def _search(self, sources: Sequence[Sequence[int]]) -> list[list[Hypothesis]]:

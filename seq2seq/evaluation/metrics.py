@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import sacrebleu
 from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
+
+from seq2seq.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+LIBRARY = f"sacrebleu {sacrebleu.__version__}"
 
 
 class Score(NamedTuple):
@@ -28,6 +36,17 @@ class BleuScore(NamedTuple):
     brevity_penalty: float
 
 
+def check_language(tgt_language: str) -> None:
+    """Raise ``ConfigError`` if BLEU needs a word splitter for the language that is not installed."""
+    try:
+        BLEU(trg_lang=tgt_language)
+    except (RuntimeError, AssertionError):  # no splitter; not the dictionary that it needs
+        raise ConfigError(
+            f"data.tgt={tgt_language}: BLEU needs a word splitter for it: "
+            f'pip install "seq2seq-nmt[{tgt_language}]"'
+        ) from None
+
+
 def bleu(hypotheses: Sequence[str], references: Sequence[str], tgt_language: str = "") -> BleuScore:
     """Cased corpus BLEU with sacreBLEU's tokenizer for ``tgt_language`` (13a for most)."""
     score = BLEU(trg_lang=tgt_language).corpus_score(hypotheses, [references])
@@ -43,17 +62,25 @@ def all_scores(
     hypotheses: Sequence[str], references: Sequence[str], tgt_language: str = "", bootstrap: int = 0
 ) -> dict[str, Score]:
     """BLEU, lower-cased BLEU, chrF and TER; with ``bootstrap`` resamples, BLEU's and chrF's 95% intervals."""
-    bleu, lower = BLEU(trg_lang=tgt_language), BLEU(lowercase=True, trg_lang=tgt_language)
-    return {
-        "BLEU": _score(bleu, hypotheses, references, bootstrap),
-        "BLEU-lc": _score(lower, hypotheses, references, bootstrap),
-        "chrF2": _score(CHRF(), hypotheses, references, bootstrap),
-        "TER": _score(TER(), hypotheses, references, 0),  # a resample of TER takes as long as all of the others
+    metrics: dict[str, Metric] = {
+        "BLEU": BLEU(trg_lang=tgt_language),
+        "BLEU-lc": BLEU(lowercase=True, trg_lang=tgt_language),
+        "chrF2": CHRF(),
+        "TER": TER(),
     }
+    resamples = {**dict.fromkeys(metrics, bootstrap), "TER": 0}  # TER's take as long as all of the others
+    return {name: _score(name, metrics[name], hypotheses, references, resamples[name]) for name in metrics}
 
 
-def _score(metric: Metric, hypotheses: Sequence[str], references: Sequence[str], bootstrap: int) -> Score:
-    score = metric.corpus_score(hypotheses, [references], n_bootstrap=max(bootstrap, 1))
+def _score(
+    name: str, metric: Metric, hypotheses: Sequence[str], references: Sequence[str], bootstrap: int
+) -> Score:
+    try:
+        score = metric.corpus_score(hypotheses, [references], n_bootstrap=max(bootstrap, 1))
+    except TypeError:  # sacreBLEU can't average numpy's numbers with the plain 0.0 of a resample without text
+        logger.warning("%s: no interval, since some resamples of so few lines have no text to compare", name)
+        metric.n_bootstrap = None  # which its signature would tell
+        return _score(name, metric, hypotheses, references, 0)
     signature = str(metric.get_signature())
     if bootstrap <= 1 or len(hypotheses) < 2:
         return Score(float(score.score), signature)

@@ -199,6 +199,15 @@ def load_weights(path: Path, model: Seq2Seq) -> None:
         raise CheckpointError(f"{path / WEIGHTS}: the weights don't fit or can't be read ({reason})") from error
 
 
+def check_finite(path: Path, model: Seq2Seq) -> None:
+    """Raise ``CheckpointError`` if a weight of ``model``, which was loaded from ``path``, is not finite."""
+    for name, weight in model.named_parameters():
+        if not weight.isfinite().all():
+            raise CheckpointError(
+                f"{path / WEIGHTS}: {name} has weights that are not finite; train again with a lower optimizer.lr"
+            )
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The checkpoint's weights by name."""
     return load_file(str(path / WEIGHTS))

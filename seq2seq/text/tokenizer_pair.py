@@ -11,12 +11,8 @@ from typing import NamedTuple
 from seq2seq.errors import CheckpointError
 from seq2seq.text.subwords import SubwordTokenizer
 from seq2seq.text.tokenizer import Tokenizer
-from seq2seq.text.words import WordTokenizer
 
-LOADERS: dict[str, Callable[[Path], Tokenizer]] = {
-    "subwords": SubwordTokenizer.load,
-    "words": WordTokenizer.load,
-}
+KINDS = ".subwords", ".words"
 Train = Callable[[Sequence[str]], Tokenizer]
 
 
@@ -47,7 +43,7 @@ class TokenizerPair(NamedTuple):
     @classmethod
     def load(cls, directory: Path) -> TokenizerPair:
         """Read what ``save`` wrote."""
-        files = {path.stem: path for path in directory.glob("*.*") if path.suffix[1:] in LOADERS}
+        files = {path.stem: path for path in directory.glob("*.*") if path.suffix in KINDS}
         if set(files) == {"joint"}:
             return cls(*[_load(files["joint"])] * 2)
         if set(files) == {"src", "tgt"}:
@@ -65,4 +61,8 @@ class TokenizerPair(NamedTuple):
 
 
 def _load(path: Path) -> Tokenizer:
-    return LOADERS[path.suffix[1:]](path)
+    if path.suffix == ".subwords":
+        return SubwordTokenizer.load(path)
+    from seq2seq.text.words import WordTokenizer  # and torchtext, for which subwords need not wait
+
+    return WordTokenizer.load(path)

@@ -27,9 +27,8 @@ class Validator:
     """Validates on one split."""
 
     def __init__(self, text: ParallelText, translator: Translator, tgt_language: str) -> None:
-        src, tgt = translator.tokenizers
         self.text = text
-        self.pairs = TokenizedPairs(src.encode(text.src), tgt.encode(text.tgt))
+        self.pairs = TokenizedPairs(translator.encode(text.src)[0], translator.tokenizers.tgt.encode(text.tgt))
         self.translator = translator
         self.tgt_language = tgt_language
 

@@ -1,0 +1,103 @@
+"""What to evaluate a run on, where that is written, and a record of how it was measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from seq2seq import __version__
+from seq2seq.build.data import has_split, read_split, split_paths
+from seq2seq.build.inference import LoadedRun
+from seq2seq.data import corpus
+from seq2seq.data.corpus import ParallelText
+from seq2seq.errors import ConfigError
+from seq2seq.evaluation import metrics
+from seq2seq.model.seq2seq import parameter_device
+from seq2seq.runs.layout import BEST, CONFIG, EVALUATIONS
+from seq2seq.settings.schema import DataConfig, EvaluateConfig, Multi30kConfig
+from seq2seq.storage.integrity import sha256
+
+
+class EvaluationSet(NamedTuple):
+    """Sentences with their references."""
+
+    name: str
+    files: dict[str, str]  # path → SHA-256
+    text: ParallelText
+
+
+def evaluation_set(settings: EvaluateConfig, data: DataConfig) -> EvaluationSet:
+    """Your own files, or a split of the run's ``data``.
+
+    Raises:
+        ConfigError: the data has no such split, or settings contradict each other.
+        DataError: a file is missing or malformed.
+    """
+    if settings.data_root is not None:
+        if not isinstance(data, Multi30kConfig):
+            raise ConfigError(
+                f"data_root={settings.data_root}: only Multi30k has one, and this run has data={data.name}; "
+                "give src_file=… and ref_file=… instead"
+            )
+        data = dataclasses.replace(data, root=settings.data_root)
+    if settings.src_file is not None or settings.ref_file is not None:
+        return _own_files(settings)
+    if not has_split(data, settings.split):
+        raise ConfigError(f"split={settings.split}: the run has none; give src_file=… and ref_file=… instead")
+    text = read_split(data, settings.split)
+    return EvaluationSet(settings.split, _hashes(split_paths(data, settings.split)), text)
+
+
+def _own_files(settings: EvaluateConfig) -> EvaluationSet:
+    """Named after the source, and after the content: there may be many files of that name."""
+    if settings.src_file is None or settings.ref_file is None:
+        raise ConfigError("src_file and ref_file: give both, or neither and a split=")
+    if settings.split != EvaluateConfig.split or settings.data_root is not None:
+        raise ConfigError(f"src_file={settings.src_file}: give no split= or data_root= with it")
+    source, reference = Path(settings.src_file), Path(settings.ref_file)
+    text = corpus.read_parallel(source, reference)
+    files = _hashes((source, reference))
+    stem = re.sub(r"[^\w.+-]", "-", source.name)[:60]
+    content = hashlib.sha256(" ".join(files[str(path)] for path in (source, reference)).encode()).hexdigest()
+    return EvaluationSet(f"{stem}-{content[:8]}", files, text)
+
+
+def _hashes(paths: tuple[Path, ...]) -> dict[str, str]:
+    return {str(path): sha256(path) for path in paths}
+
+
+def evaluation_path(settings: EvaluateConfig, loaded: LoadedRun, name: str) -> Path:
+    """The evaluation's directory, beside best/ or in a copy of it: ``name`` and what is not as the run has it."""
+    in_run = (loaded.path.parent / CONFIG).exists()
+    parts = [loaded.path.name] if in_run and loaded.path.name != BEST else []
+    usual = vars(loaded.config.decode)
+    for key, value in vars(loaded.translator.decode).items():
+        if value != usual[key]:
+            parts.append(f"{key.removesuffix('_size')}-{value}".lower())
+    parts += [value for value in (settings.machine.precision, settings.machine.device) if value != "auto"]
+    directory = loaded.path.parent if in_run else loaded.path
+    return directory / EVALUATIONS / "_".join([name, *parts]).replace(":", "-")
+
+
+def record(settings: EvaluateConfig, loaded: LoadedRun, data: EvaluationSet) -> dict[str, Any]:
+    """How it was measured, as plain values."""
+    translator = loaded.translator
+    return {
+        "run": settings.run,
+        "checkpoint": str(loaded.path),
+        "update": loaded.info.step,
+        "data": data.name,
+        "files": data.files,
+        "languages": [loaded.config.data.src, loaded.config.data.tgt],
+        "decode": vars(translator.decode),
+        "device": str(parameter_device(translator.model)),
+        "precision": translator.precision.name,
+        "num_threads": torch.get_num_threads(),
+        "bootstrap": settings.bootstrap,
+        "versions": [f"seq2seq {__version__}", f"torch {torch.__version__}", metrics.LIBRARY],
+    }
