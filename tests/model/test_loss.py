@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from seq2seq.model.loss import CHUNK_ROWS, output_loss, smoothed_cross_entropy
+from seq2seq.model.loss import LinearCrossEntropy, output_loss, smoothed_cross_entropy
 
 SMOOTHINGS = [0.0, 0.1, 0.5, 1.0]
 
@@ -118,3 +118,24 @@ def test_all_logits_never_exist_at_once() -> None:
     with Watch():
         output_loss(output, readout, torch.zeros(8 * CHUNK_ROWS, dtype=torch.int64), 0.1).smoothed.backward()
     assert CHUNK_ROWS * 50 <= largest < 2 * CHUNK_ROWS * 50
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("confident", [0.0, 0.3])
+def test_gradients_do_not_underflow_in_fp16(smoothing: float, confident: float) -> None:
+    """They are made before the loss is scaled, but of a sum over tokens, so that they need no scale.
+
+    ``confident`` moves the targets' rows of the matrix towards their read-outs: most tokens are then near right.
+    """
+    torch.manual_seed(0)
+    readout, weight, bias = torch.tanh(torch.randn(300, 64)), torch.randn(4000, 64) / 4, torch.zeros(4000)
+    targets = torch.randperm(4000)[:300]
+    weight[targets] += confident * readout
+    grads = {}
+    for dtype in (torch.float32, torch.float16):
+        leaves = [part.clone().requires_grad_() for part in (readout, weight, bias)]
+        loss, _ = LinearCrossEntropy.apply(*leaves, targets, smoothing, dtype)
+        (loss / 300).backward()
+        grads[dtype] = [leaf.grad for leaf in leaves]
+    for rough, exact in zip(grads[torch.float16], grads[torch.float32], strict=True):
+        assert (rough - exact).norm() < 2e-3 * exact.norm()
