@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from seq2seq.model.loss import LinearCrossEntropy, output_loss, smoothed_cross_entropy
+from seq2seq.model.loss import CHUNK_ROWS, LinearCrossEntropy, output_loss, smoothed_cross_entropy
 
 SMOOTHINGS = [0.0, 0.1, 0.5, 1.0]
 
