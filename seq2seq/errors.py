@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -28,6 +29,12 @@ class DecodingError(UserError):
 
 class CheckpointError(UserError):
     """A run directory or checkpoint can't be used as asked."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` says that memory is too small: Python's own, or torch's, which has no type on a CPU."""
+    said = re.search("out of memory|not enough memory|can't allocate", str(error))
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(said))
 
 
 def did_you_mean(given: object, valid: Iterable[str]) -> str:

@@ -142,8 +142,9 @@ def warn_of_warmup(schedule: ScheduleConfig, steps: int) -> None:
     """A run that is over before its rate has risen learns nothing, and nothing else would say why."""
     if 2 * schedule.warmup_steps > steps:
         logger.warning(
-            "schedule.warmup_steps=%d: most of this run's %d updates have a rate below optimizer.lr, and it will "
-            "hardly learn; give schedule.warmup_steps=%d, or train longer (trainer.max_epochs)",
+            "schedule.warmup_steps=%d: the learning rate is still rising for most of this run's %d updates, so the "
+            "model will hardly learn; give schedule.warmup_steps=%d, or train longer (trainer.max_epochs or "
+            "trainer.max_steps)",
             schedule.warmup_steps,
             steps,
             max(1, steps // 10),

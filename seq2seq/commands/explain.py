@@ -1,12 +1,40 @@
-"""What Hydra or OmegaConf refused, in one line with the remedy."""
+"""What went wrong, in one line with the remedy."""
 
 from __future__ import annotations
 
-from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
+import errno
+
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from seq2seq.errors import did_you_mean
+from seq2seq.errors import UserError, did_you_mean, out_of_memory
 from seq2seq.settings.schema import TrainConfig, keys_of, training_keys
+
+OF_THE_MACHINE = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE", "EIO")
+    if hasattr(errno, name)
+}
+"""Disks that are full, read-only or broken, and files that can't be opened: nothing that a traceback explains."""
+
+
+def one_line(error: Exception, schema: type) -> str | None:
+    """One line for what its reader can put right; None for anything else, which is a defect of the program."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return explain(error, schema)
+    if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+        return f"{error.filename or 'the output'}: {error.strerror}"
+    if out_of_memory(error):
+        key = "trainer.batch_tokens" if issubclass(schema, TrainConfig) else "decode.batch_tokens"
+        return f"memory ran out: lower {key}, or end other programs ({_first_line(error)[:120]})"
+    return None
 
 
 def explain(error: Exception, schema: type) -> str:
@@ -49,4 +77,4 @@ def _nearest_key(given: str, schema: type) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -2,51 +2,55 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 import hydra
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
-from seq2seq.commands.explain import explain
-from seq2seq.errors import UserError
+from seq2seq.commands.explain import OF_THE_MACHINE, one_line
+from seq2seq.commands.sweep import Sweep
 from seq2seq.resources import shipped
-from seq2seq.settings.compose import load_settings, register_schemas
+from seq2seq.settings.compose import load_settings, register_schemas, sweep_job
 
 CONFIGS = shipped("configs")
 Settings = TypeVar("Settings")
-OF_THE_MACHINE = {
-    getattr(errno, name)
-    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE", "EIO")
-    if hasattr(errno, name)
-}
-"""Disks that are full, read-only or broken, and files that can't be opened: nothing that a traceback explains."""
 
 
 def run(command: str, task: Callable[[Settings], Any], schema: type[Settings]) -> None:
     """Compose the settings of ``schema`` from configs/COMMAND.yaml and the command line, check them, run ``task``.
 
-    A user's mistake ends the command with one line and exit status 1.
+    A user's mistake ends the command with one line and exit status 1; of a sweep (-m), the one job.
     """
+    sweep = Sweep(task, schema)
 
     def job(config: DictConfig) -> Any:  # its value is what sweepers go by
+        load = partial(load_settings, config, schema)
+        if one := sweep_job(config):
+            log_to(sys.stderr)  # not to the log of the job before
+            logging.getLogger("hydra").setLevel(logging.WARNING)  # the sweep says itself what it starts
+            return sweep.run(one, load)
         with user_errors(schema):
-            return task(load_settings(config, schema))
+            return task(load())
 
     threading.excepthook = _report_thread
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that what is wrong with the settings arrives here
     register_schemas(**{command: schema})
     with user_errors(schema):
-        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=command)(job)()
+        try:
+            hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=command)(job)()
+        finally:
+            if sweep.rows:
+                say(sweep.report())
+        if sweep.failures:
+            sys.exit(1)
 
 
 @contextmanager
@@ -54,19 +58,15 @@ def user_errors(schema: type) -> Iterator[None]:
     """End the process with one line instead of a traceback."""
     try:
         yield
-    except UserError as error:
-        fail(str(error))
-    except (HydraException, OmegaConfBaseException) as error:
-        fail(explain(error, schema))
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         _forget_output()
         sys.exit(1)
-    except OSError as error:
-        if error.errno not in OF_THE_MACHINE:
-            raise
-        fail(f"{error.filename or 'the output'}: {error.strerror}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if (message := one_line(error, schema)) is None:
+            raise
+        fail(message)
 
 
 def _report_thread(failure: threading.ExceptHookArgs) -> None:

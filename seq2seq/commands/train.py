@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from seq2seq.commands import frame
+from seq2seq.runs.layout import run_path
+from seq2seq.runs.table import duration, table_of_validations
+from seq2seq.settings.compose import override_value
 from seq2seq.settings.schema import TrainConfig
 
 
@@ -20,11 +23,12 @@ def main() -> None:
 def train(settings: TrainConfig) -> float:
     """Train, and give the best value of trainer.metric, for sweeps."""
     from seq2seq import machine  # torch takes seconds to import: settings are checked first
+    from seq2seq.build.data import has_split
     from seq2seq.build.training import training
     from seq2seq.runs import directory
     from seq2seq.training.stopping import STOPPED_STATUS, StopRequest
 
-    metric, path = settings.trainer.metric, directory.run_path(settings)
+    metric, path = settings.trainer.metric, run_path(settings)
     if result := directory.finished_result(settings):
         print(f"nothing to do: {path} is finished ({result['stopped']}); overwrite=true would start over")
         return float(result["best"][metric])
@@ -38,20 +42,32 @@ def train(settings: TrainConfig) -> float:
         frame.say(f"stopped: {result['signal']} after update {result['steps']:,}; saved, {same} resumes")
         sys.exit(STOPPED_STATUS)
     print(summary(path, metric, result))
+    print(hints(path, has_split(settings.data, "test")))
     return float(result["best"][metric])
 
 
 def summary(path: Path, metric: str, result: Mapping[str, Any]) -> str:
-    """How a run ended, and what to do next."""
-    best, took = result["best"], timedelta(seconds=round(result["seconds"]))
+    """How a run went and how it ended."""
+    best, steps = result["best"], f"{result['steps']:,} updates in {duration(result['seconds'])}"
     return "\n".join(
         [
-            f"finished: {result['stopped']}; {result['steps']:,} updates in {took}",
+            *table_of_validations(path, best, result["best_step"]),
+            f"finished: {result['stopped']}; {steps}",
             f"best {metric} {best[metric]:.2f} at update {result['best_step']:,} "
             f"(BLEU {best['bleu']:.2f}, chrF {best['chrf']:.2f}, teacher-forced perplexity {best['ppl']:.2f})",
+        ]
+    )
+
+
+def hints(path: Path, has_test: bool) -> str:
+    """What to do next: commands that can be pasted into a shell."""
+    run = shlex.quote(f"run={override_value(str(path))}")
+    test = "" if has_test else " src_file=FILE ref_file=FILE  # your own test set, since data.test was not given"
+    return "\n".join(
+        [
             f"the run is in {path}; next:",
-            f"  seq2seq evaluate run={path} split=test",
-            f"  seq2seq translate run={path}",
-            f"  tensorboard --logdir {path}",
+            f"  seq2seq evaluate {run}{test}",
+            f"  seq2seq translate {run}",
+            f"  tensorboard --logdir {shlex.quote(str(path))}",
         ]
     )

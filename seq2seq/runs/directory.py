@@ -11,7 +11,7 @@ from typing import Any
 
 from seq2seq.errors import CheckpointError, ConfigError
 from seq2seq.runs.checkpoint import read_info, read_result
-from seq2seq.runs.layout import BEST, CONFIG, RESULT, RESUMABLE, run_path
+from seq2seq.runs.layout import BEST, CONFIG, LOCATION, REPORTING, RESULT, RESUMABLE, run_path
 from seq2seq.settings.compose import read_train_config
 from seq2seq.settings.schema import LinearConfig, TrainConfig, flat
 from seq2seq.storage.atomic import recover, remove
@@ -21,12 +21,10 @@ logger = logging.getLogger(__name__)
 
 LOCK, LOG = ".lock", "train.log"
 KEPT = (LOCK, LOG)
-LOCATION = ("name", "runs_dir", "data.root", "data.download_dir", "data.cache_dir")
 STARTING = ("overwrite", "resume", "machine.")
-"""Settings that may differ between two starts of the same run: where things are, and how to start and compute."""
+"""Settings that may differ between two starts of the same run, as LOCATION may: how to start and compute."""
 LENGTH = ("trainer.max_steps", "trainer.max_epochs", "trainer.patience")
 """Settings of a run's length, which may grow; a linear schedule is made for one length and keeps it."""
-REPORTING = ("trainer.log_every", "trainer.num_samples", "trainer.save_every")
 REMEDY = "choose another name=, or overwrite=true to start over"
 
 

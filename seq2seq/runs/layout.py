@@ -21,6 +21,14 @@ WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER, RESULT = (
 )
 ROWS = "metrics.jsonl"
 EVALUATIONS = "evaluation"
+LOCATION = ("name", "runs_dir", "data.root", "data.download_dir", "data.cache_dir")
+"""Settings that say where things are: they differ wherever a run is, and make no difference."""
+NO_CHOICES = (
+    *(*LOCATION, "resume", "overwrite", "data.train.", "data.valid.", "data.test."),
+    *("tokenizer.src_vectors", "tokenizer.tgt_vectors"),
+)
+"""Beginnings of settings that tell nothing of how well a run does: paths, and how to start."""
+REPORTING = ("trainer.log_every", "trainer.num_samples", "trainer.save_every")
 IN_DEFAULT_NAME = ("data", "data.src", "data.tgt", "attention", "attention.score", "tokenizer", "seed")
 LONGEST_NAME = 120
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
+import re
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -12,7 +17,7 @@ from yaml import YAMLError
 
 from seq2seq.errors import CheckpointError, ConfigError
 from seq2seq.settings.rules import check
-from seq2seq.settings.schema import COMMANDS, GROUPS, DecodeConfig, DecodeConfigOverrides, TrainConfig
+from seq2seq.settings.schema import COMMANDS, GROUPS, DecodeConfig, DecodeConfigOverrides, TrainConfig, written
 
 Settings = TypeVar("Settings")
 
@@ -24,6 +29,7 @@ def register_schemas(**more: type) -> None:
     """
     from hydra.core.config_store import ConfigStore  # takes a while to import, and not everyone composes
 
+    OmegaConf.register_new_resolver("scratch", _scratch, replace=True)
     store = ConfigStore.instance()
     for command, schema in {**COMMANDS, **more}.items():
         store.store(group="schema", name=command, node=schema, package="_global_")
@@ -42,6 +48,48 @@ def load_settings(config: DictConfig, schema: type[Settings]) -> Settings:
     assert isinstance(settings, schema)
     check(settings)
     return settings
+
+
+@cache
+def _scratch() -> str:
+    """A directory for what nobody reads, gone when the process ends."""
+    path = tempfile.mkdtemp(prefix="seq2seq-")
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
+
+
+class SweepJob(NamedTuple):
+    """One job of a sweep (-m)."""
+
+    swept: dict[str, str]  # full key or group → its value in this job, for all that the sweep varies
+    name: str  # the run's, as it was written, before interpolation; "" if there is none
+
+
+def sweep_job(config: DictConfig) -> SweepJob | None:
+    """The job of a sweep that ``config`` was composed for; None if the command is no sweep."""
+    from hydra._internal.utils import get_args
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.types import RunMode
+
+    job = HydraConfig.get()
+    if job.mode != RunMode.MULTIRUN:
+        return None
+    given = [f"{key}={value}" for key, value in (job.sweeper.get("params") or {}).items()] + get_args().overrides
+    overrides = OverridesParser.create().parse_overrides(given)
+    keys = [item.key_or_group for item in overrides if item.is_sweep_override() and not item.is_hydra_override()]
+    choices = job.runtime.choices
+    swept = {key: written(choices[key] if key in choices else OmegaConf.select(config, key)) for key in keys}
+    name = OmegaConf.to_container(config).get("name")  # type: ignore[union-attr]  # not resolved
+    return SweepJob(swept, name or "") if swept else None
+
+
+def override_value(value: str) -> str:
+    """``value`` as Hydra reads it in KEY=VALUE: in quotes if it has anything special in it."""
+    if re.fullmatch(r"[\w/.+~-]+", value):
+        return value
+    escaped = re.sub(r'(\\*)("|$)', lambda match: match[1] * 2 + '\\"' * bool(match[2]), value)
+    return f'"{escaped}"'
 
 
 def to_yaml(settings: Any) -> str:

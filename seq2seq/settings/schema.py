@@ -7,6 +7,7 @@ command line and from configs/. Nothing here imports torch, Hydra or OmegaConf.
 from __future__ import annotations
 
 import dataclasses
+import json
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -274,6 +275,7 @@ class LinearConfig(ScheduleConfig):
 
 
 METRICS = ("bleu", "chrf", "loss", "ppl")
+LOWER_IS_BETTER = ("loss", "ppl")
 
 
 @dataclass
@@ -475,6 +477,11 @@ def leaves(settings: Any, prefix: str = "") -> Iterator[Leaf]:
 def flat(settings: Any) -> dict[str, Any]:
     """Full key → value, for tables and comparisons."""
     return {leaf.key: leaf.value for leaf in leaves(settings)}
+
+
+def written(value: Any) -> str:
+    """A value as on the command line and in YAML: null, true, 0.001."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def keys_of(schema: type) -> list[str]:

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
-from seq2seq.settings.schema import OptimizerConfig, PlateauConfig, ScheduleConfig
+from seq2seq.settings.schema import LOWER_IS_BETTER, OptimizerConfig, PlateauConfig, ScheduleConfig
 from seq2seq.training.state import require_keys
 
 OPTIMIZERS: dict[str, type[Adam]] = {"adam": Adam, "adamw": AdamW}
-LOWER_IS_BETTER = ("loss", "ppl")
 
 
 def new_optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerConfig) -> Optimizer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -16,17 +17,14 @@ from torch.utils.tensorboard.summary import hparams
 
 from seq2seq.decoding.heatmap import attention_heatmap
 from seq2seq.decoding.translator import Translation
+from seq2seq.runs.layout import NO_CHOICES, ROWS
 from seq2seq.settings.compose import to_yaml
 from seq2seq.settings.schema import TrainConfig, flat, training_keys
 from seq2seq.training.curves import draw_curves
 
-ROWS, EVENTS, CURVES = "metrics.jsonl", "events.out.tfevents.*", "curves.png"
-FIRST_HPARAMS = ("model.", "optimizer.lr", "attention.", "tokenizer.", "optimizer.", "schedule.", "trainer.")
-NO_HPARAMS = (
-    *("name", "runs_dir", "resume", "overwrite", "data.root", "data.download_dir", "data.cache_dir"),
-    *("data.train.", "data.valid.", "data.test.", "tokenizer.src_vectors", "tokenizer.tgt_vectors"),
-)
-"""Settings that say where things are; they tell nothing of how well a run does."""
+EVENTS, CURVES = "events.out.tfevents.*", "curves.png"
+FIRST_HPARAMS = (r"model\.\w+_(size|layers)", r"model\.dropout\.\w+", r"optimizer\.lr")
+"""TensorBoard sorts columns by name: a number before theirs puts these first."""
 HPARAM_METRICS = ("valid/bleu", "valid/chrf", "valid/ppl")
 LAYOUT = {
     "train and validation": {
@@ -84,14 +82,13 @@ class Tracker:
         for summary in hparams(hyperparameters(config), dict.fromkeys(HPARAM_METRICS, 0.0)):
             self._writer._get_file_writer().add_summary(summary)
 
-    def scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
-        """``group``/name for each value, and one line of metrics.jsonl."""
+    def scalars(self, group: str, values: Mapping[str, float], step: int, epoch: int | None = None) -> None:
+        """``group``/name for each value, and one line of metrics.jsonl, with the ``epoch`` if it is given."""
         for name, value in values.items():
             self._writer.add_scalar(f"{group}/{name}", value, step)
         finite = {name: value if math.isfinite(value) else str(value) for name, value in values.items()}
-        self._jsonl.write(
-            json.dumps({"time": round(time.time(), 3), "step": step, "kind": group, **finite}) + "\n"
-        )
+        when = {"time": round(time.time(), 3), "step": step, **({} if epoch is None else {"epoch": epoch})}
+        self._jsonl.write(json.dumps({**when, "kind": group, **finite}) + "\n")
 
     def samples(self, translations: Sequence[Translation], references: Sequence[str], step: int) -> None:
         """Source, reference and translation as text, and the attention of each translation as a picture."""
@@ -126,14 +123,14 @@ class Tracker:
 
 
 def hyperparameters(config: TrainConfig) -> dict[str, float | str]:
-    """What may tell one run from another, the most interesting first: the same keys for every run."""
+    """What may tell one run from another, sizes, dropout and rate first: the same keys for every run."""
     values = {**dict.fromkeys(training_keys()), **flat(config)}
-    keys = [key for key in values if not key.startswith(NO_HPARAMS)]
-    ranks = {
-        key: next((i for i, first in enumerate(FIRST_HPARAMS) if key.startswith(first)), len(values))
-        for key in keys
-    }
-    return {key: _hparam(values[key]) for key in sorted(keys, key=ranks.__getitem__)}
+    return {_column(key): _hparam(value) for key, value in values.items() if not key.startswith(NO_CHOICES)}
+
+
+def _column(key: str) -> str:
+    number = next((i for i, first in enumerate(FIRST_HPARAMS, 1) if re.fullmatch(first, key)), None)
+    return key if number is None else f"{number} {key}"
 
 
 def _hparam(value: Any) -> float | str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
@@ -18,7 +17,7 @@ from torch.optim import Optimizer
 
 from seq2seq.data.batch import Batch
 from seq2seq.data.loader import BatchLoader
-from seq2seq.errors import TrainingError
+from seq2seq.errors import TrainingError, out_of_memory
 from seq2seq.evaluation.teacher_forcing import batch_loss
 from seq2seq.machine import FP32, Precision, synchronize
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
@@ -200,8 +199,8 @@ class Trainer:
         try:
             with torch.random.fork_rng(devices=devices):
                 self._loss(batch).backward()
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not re.search("out of memory|not enough memory|can't allocate", str(error)):
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
                 raise
             raise too_large(batch) from error
         self.optimizer.zero_grad(set_to_none=True)
@@ -253,7 +252,7 @@ class Trainer:
             self._save("best")
         else:
             self.state.waited += 1
-        self.tracker.scalars(group, {**metrics, f"best_{metric}": self.state.best[metric]}, step)
+        self.tracker.scalars(group, {**metrics, f"best_{metric}": self.state.best[metric]}, step, self.state.epoch)
         self.tracker.samples(result.translations[: self.settings.num_samples], self.validator.text.tgt, step)
         logger.info(
             "validation after update %d (epoch %d): loss %.3f, ppl %.2f (teacher-forced), BLEU %.2f, chrF %.2f%s",

@@ -1,0 +1,79 @@
+"""A sweep (-m): every job is run, whatever becomes of the others, and at the end there is a table."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from seq2seq.commands.explain import one_line
+from seq2seq.commands.runs import terminal_width
+from seq2seq.runs.layout import run_path, sweep_name
+from seq2seq.runs.table import Run, read_run, table_of_runs, valid_heading
+from seq2seq.settings.compose import SweepJob
+from seq2seq.settings.schema import TrainConfig
+
+logger = logging.getLogger(__name__)
+BLEU = "BLEU"
+
+
+class Sweep:
+    """The jobs of a sweep and what became of them."""
+
+    def __init__(self, task: Callable[[Any], Any], schema: type) -> None:
+        self._task, self._schema = task, schema
+        self._ranked_by = BLEU  # heading of a column
+        self.rows: list[Run] = []
+        self.failures: list[str] = []
+
+    def run(self, job: SweepJob, load: Callable[[], Any]) -> float:
+        """Run one job, whose settings ``load`` gives; returns what sweepers go by, NaN if the job failed."""
+        row = Run("", job.swept, state="failed")
+        try:
+            settings = load()
+            row = row._replace(name=self._name(settings, job))
+            value = self._task(settings)
+            row = self._finished(settings, row, value)
+        except BrokenPipeError:  # nobody reads what we say
+            raise
+        except (Exception, SystemExit) as error:
+            if isinstance(error, SystemExit) and error.code != 1:  # asked to stop by a signal
+                raise
+            self._fail(job, error)
+            value = math.nan
+        self.rows.append(row)
+        return math.nan if value is None else float(value)
+
+    def _name(self, settings: Any, job: SweepJob) -> str:
+        if type(settings) is not TrainConfig:
+            return str(getattr(settings, "run", ""))
+        settings.name = sweep_name(settings, job.swept, job.name)
+        print(f"{_described(job)}: {run_path(settings)}", flush=True)
+        return str(settings.name)
+
+    def _finished(self, settings: Any, row: Run, value: float | None) -> Run:
+        if type(settings) is not TrainConfig:
+            return row._replace(scores={} if value is None else {BLEU: value}, state="finished")
+        self._ranked_by = valid_heading(settings.trainer.metric)
+        metrics = dict.fromkeys([settings.trainer.metric, "bleu"])
+        return read_run(run_path(settings), [*metrics])._replace(choices=row.choices)
+
+    def _fail(self, job: SweepJob, error: BaseException) -> None:
+        message = one_line(error, self._schema) if isinstance(error, Exception) else "ended with status 1"
+        if message is None:
+            message = f"{type(error).__name__}: {error}"
+            logger.error("%s:", _described(job), exc_info=error)
+        title = _described(job)
+        self.failures.append(message if message.startswith(title) else f"{title}: {message}")
+        print(f"error: {self.failures[-1]}", file=sys.stderr, flush=True)
+
+    def report(self) -> str:
+        """The table, the best job first, and why jobs failed."""
+        failed = [f"failed: {failure}" for failure in self.failures]
+        return "\n".join(["", *table_of_runs(self.rows, self._ranked_by, terminal_width()), *failed])
+
+
+def _described(job: SweepJob) -> str:
+    return " ".join(f"{key}={value}" for key, value in job.swept.items())
