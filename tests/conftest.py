@@ -1,73 +1,31 @@
-"""Small models that tests share."""
+"""Settings of Hypothesis, and fixtures that tests of several directories use."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from torch import nn
+from small_models import NewModel, enlarged, make_model
 
-from seq2seq.model import ATTENTIONS, BRIDGES, Attention, Decoder, Embedding, Encoder, Seq2Seq
-
-ModelFactory = Callable[..., Seq2Seq]
+from seq2seq.model import ATTENTIONS, Seq2Seq
 
 settings.register_profile("short", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=4000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("short")
 
 
-def make_attention(variant: str, decoder_size: int = 6, memory_size: int = 6) -> Attention:
-    sizes = {"size": 5} if variant == "bahdanau" else {}
-    return ATTENTIONS[variant](decoder_size, memory_size, **sizes)
-
-
-def make_model(
-    variant: str = "bahdanau",
-    vocab_size: int = 11,
-    hidden: int = 3,
-    embedding: int = 4,
-    encoder_layers: int = 1,
-    decoder_layers: int = 1,
-    bridge: str = "tanh",
-    tie: str = "none",
-    dropout: float = 0.0,
-) -> Seq2Seq:
-    src = Embedding(vocab_size, embedding)
-    tgt = src if tie == "all" else Embedding(vocab_size, embedding)
-    encoder = Encoder(src, hidden, encoder_layers, embedding_dropout=dropout, layer_dropout=dropout)
-    decoder = Decoder(
-        tgt,
-        make_attention(variant, 2 * hidden, 2 * hidden),
-        memory_size=2 * hidden,
-        hidden_size=2 * hidden,
-        readout_size=embedding,
-        num_layers=decoder_layers,
-        tie_output=tie != "none",
-        embedding_dropout=dropout,
-        recurrent_dropout=dropout,
-        layer_dropout=dropout,
-        readout_dropout=dropout,
-    )
-    return Seq2Seq(encoder, BRIDGES[bridge](2 * hidden, 2 * hidden, decoder_layers), decoder)
-
-
 @pytest.fixture(params=list(ATTENTIONS))
 def variant(request: pytest.FixtureRequest) -> str:
-    """Each attention in turn."""
+    """The attentions in turn."""
     return str(request.param)
 
 
 @pytest.fixture
-def new_model() -> ModelFactory:
-    """A function that makes a small float64 model in evaluation mode, the same each time."""
+def new_model() -> NewModel:
+    """A function that makes a small float64 model in evaluation mode, the same every time."""
 
     def new(**options: object) -> Seq2Seq:
         torch.manual_seed(3)
-        model = make_model(**options)  # type: ignore[arg-type]
-        for parameter in model.parameters():  # larger than drawn, so that mistakes show
-            nn.init.normal_(parameter, std=0.5)
-        return model.double().eval()
+        return enlarged(make_model(**options)).double().eval()  # type: ignore[arg-type]
 
     return new

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
+from small_models import NewModel
 from torch import Tensor
 
 from seq2seq.model import Seq2Seq
-
-NewModel = Callable[..., Seq2Seq]
 
 
 def gru(cell: torch.nn.GRUCell, x: Tensor, h: Tensor) -> Tensor:
