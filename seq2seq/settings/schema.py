@@ -346,8 +346,8 @@ def nullable(schema: type, doc: str) -> type:
     """The keys and ranges of ``schema``, each null unless given."""
     types = typing.get_type_hints(schema)
     items = [
-        (each.name, types[each.name] | None, field(default=None, metadata=each.metadata))
-        for each in dataclasses.fields(schema)
+        (item.name, types[item.name] | None, field(default=None, metadata=item.metadata))
+        for item in dataclasses.fields(schema)
     ]
     made = dataclasses.make_dataclass(f"{schema.__name__}Overrides", items)
     made.__doc__, made.__module__ = doc, __name__
