@@ -127,7 +127,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(train: Train, data: Path, u
 
 
 def last_step(run: Path) -> int:
-    """Of the checkpoint to go on from; 0 if there is none yet."""
+    """Of the checkpoint to resume from; 0 if there is none yet."""
     for name in ("last", "previous"):
         try:
             return int(json.loads((run / name / "checkpoint.json").read_text(encoding="utf-8"))["step"])

@@ -76,7 +76,7 @@ class Trainer:
     def train(self, stop: StopRequest | None = None) -> dict[str, Any]:
         """Run to the end, or until a signal asks to stop: noted by ``stop``, or from now on.
 
-        Gives the result: why it ended, the best metrics, updates, seconds; "signal" is there if it can go on.
+        Gives the result: why it ended, the best metrics, updates, seconds; "signal" is there if it can be resumed.
         """
         self._started = time.monotonic()
         with (
