@@ -66,6 +66,7 @@ def test_options_compose(group: str, option: str) -> None:
 
 def test_files_are_of_groups_and_set_something() -> None:
     """An option without values of its own needs no file: it is its schema."""
+    assert ("model", "small") in FILES
     for group, option in FILES:
         assert group in {*GROUPS, "experiment", "hydra"}
         assert option not in GROUPS.get(group, {})
