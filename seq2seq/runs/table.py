@@ -30,7 +30,7 @@ class Run(NamedTuple):
     name: str
     choices: Mapping[str, str]  # full key → value
     scores: Mapping[str, float] = {}  # heading → value
-    updates: int | None = None
+    updates: float | None = None
     seconds: float | None = None
     state: str = "finished"
 
@@ -72,20 +72,14 @@ def read_run(path: Path, metrics: Sequence[str] = ("bleu",)) -> Run:
         if "value" in bleu:
             scores[f"{file.parent.name if file.name == 'scores.json' else file.stem} BLEU"] = bleu["value"]
     end = _numbers(result or last or best)
-    return Run(
-        path.name,
-        _read_choices(path / CONFIG),
-        scores,
-        int(end["steps" if result else "step"]) if end else None,
-        end.get("seconds"),
-        "finished"
-        if result
-        else "unfinished"
-        if (path / LAST).exists()
-        else "checkpoint"
-        if best
-        else "not begun",
-    )
+    updates = end.get("steps", end.get("step"))
+    return Run(path.name, _read_choices(path / CONFIG), scores, updates, end.get("seconds"), _state(path, result))
+
+
+def _state(path: Path, result: Mapping[str, Any]) -> str:
+    if result:
+        return "finished"
+    return "unfinished" if (path / LAST).exists() else "checkpoint" if (path / INFO).exists() else "not begun"
 
 
 def _read_choices(path: Path) -> dict[str, str]:
@@ -169,7 +163,7 @@ def _lines(runs: Sequence[Run], choices: Mapping[str, Sequence[str | None]]) -> 
     columns = {"run": ("<", [run.name for run in runs])}
     columns |= {heading: ("<", [value or "" for value in values]) for heading, values in choices.items()}
     columns |= {heading: (">", [number(run.scores.get(heading)) for run in runs]) for heading in scores}
-    columns["updates"] = (">", ["" if run.updates is None else f"{run.updates:,}" for run in runs])
+    columns["updates"] = (">", ["" if run.updates is None else f"{run.updates:,.0f}" for run in runs])
     columns["time"] = (">", ["" if run.seconds is None else duration(run.seconds) for run in runs])
     columns["state"] = ("<", [run.state for run in runs])
     filled = {heading: column for heading, column in columns.items() if any(column[1])}

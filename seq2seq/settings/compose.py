@@ -86,7 +86,7 @@ def sweep_job(config: DictConfig) -> SweepJob | None:
 
 def override_value(value: str) -> str:
     """``value`` as Hydra reads it in KEY=VALUE: in quotes if it has anything special in it."""
-    if re.fullmatch(r"[\w/.+~-]+", value):
+    if re.fullmatch("[a-zA-Z0-9_/.+~-]+", value):
         return value
     escaped = re.sub(r'(\\*)("|$)', lambda match: match[1] * 2 + '\\"' * bool(match[2]), value)
     return f'"{escaped}"'

@@ -1,0 +1,202 @@
+"""Sweeps (-m): the name of each job, failures, stops, the table."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from inprocess import status_of
+from reversals import new_trainer, overrides, write_reversals
+from safetensors.torch import load_file
+
+from seq2seq.commands.sweep import Sweep
+from seq2seq.data.batch import Batch
+from seq2seq.errors import ConfigError
+from seq2seq.settings.compose import SweepJob
+from seq2seq.settings.schema import EvaluateConfig
+from seq2seq.training.trainer import Trainer
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["trainer.max_steps=2", "trainer.batch_tokens=150", "trainer.num_samples=0", "schedule.warmup_steps=1"]
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return write_reversals(tmp_path, {"train": 40, "valid": 4, "test": 4})
+
+
+def sweep(data: Path, *given: str) -> int:
+    return status_of("train", "-m", *overrides(data, *SMALL), *given)
+
+
+def names(data: Path) -> list[str]:
+    return sorted(path.name for path in (data / "runs").iterdir())
+
+
+def table(output: Output) -> list[list[str]]:
+    """The cells of what was printed after the last blank line."""
+    return [line.split() for line in output.readouterr().out.rpartition("\n\n")[2].splitlines()]
+
+
+def test_default_names_tell_what_is_swept(data: Path, capsys: Output) -> None:
+    assert sweep(data, "optimizer.lr=0.001,0.002") == 0
+    base = "files_de_en_luong_general_word_seed1"
+    assert names(data) == [f"{base}_lr-0.001", f"{base}_lr-0.002"]
+    heading, *rows = table(capsys)
+    assert heading == ["run", "lr", "valid", "BLEU", "updates", "time", "state"]
+    assert sorted(row[:2] for row in rows) == [[f"{base}_lr-{rate}", rate] for rate in ("0.001", "0.002")]
+    assert [row[-1] for row in rows] == ["finished"] * 2
+    assert sorted(path.name for path in data.iterdir() if not path.is_file()) == ["cache", "runs"]
+    one = load_file(data / "runs" / f"{base}_lr-0.002" / "last" / "model.safetensors")
+    alone = new_trainer(*overrides(data, *SMALL, "optimizer.lr=0.002", "name=alone"))
+    alone.train()
+    assert all(torch.equal(one[name], weight) for name, weight in alone.model.state_dict().items() if name in one)
+    assert sweep(data, "optimizer.lr=0.001,2e-3") == 0  # the same, again
+    assert capsys.readouterr().out.count("nothing to do") == 2
+
+
+def test_an_experiment_is_swept_over_seeds_and_groups(data: Path, capsys: Output) -> None:
+    (data / "experiment").mkdir()
+    (data / "experiment" / "fixed.yaml").write_text("# @package _global_\nname: fixed\n")
+    given = ["experiment=fixed", "attention=luong,bahdanau", "seed=1,2"]
+    assert sweep(data, "trainer.metric=loss", *given, "--config-dir", str(data)) == 0
+    expected = [f"fixed_attention-{name}_seed-{seed}" for name in ("bahdanau", "luong") for seed in (1, 2)]
+    assert names(data) == expected
+    heading, *rows = table(capsys)
+    assert heading == [
+        "run",
+        "attention",
+        "seed",
+        *["valid", "loss"],
+        *["valid", "BLEU"],
+        "updates",
+        "time",
+        "state",
+    ]
+    assert sorted(row[0] for row in rows) == expected
+    losses = [float(row[3]) for row in rows]
+    assert losses == sorted(losses)
+
+
+def test_a_name_that_tells_by_itself_is_kept(data: Path) -> None:
+    assert sweep(data, "name=s${seed}", "seed=1,2") == 0
+    assert names(data) == ["s1", "s2"]
+
+
+def test_a_job_that_fails_stops_no_other(data: Path, capsys: Output) -> None:
+    assert sweep(data, "attention.score=dot", "name=a", "model.decoder_size=63,64", "machine.num_threads=1") == 1
+    assert names(data) == ["a_decoder_size-64"]
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    message = "model.decoder_size=63: attention.score=dot compares model.decoder_size=63 with"
+    assert line.startswith(f"error: {message}")
+    rows = said.out.rpartition("\n\n")[2].splitlines()
+    assert rows[1].split()[:2] == ["a_decoder_size-64", "64"]
+    assert rows[2].split() == ["63", "failed"]
+    assert rows[3].startswith(f"failed: {message}")
+    assert "Traceback" not in said.out + said.err
+
+
+def test_an_error_within_a_job_stops_no_other(data: Path, capsys: Output) -> None:
+    (data / "empty").write_text("")
+    given = [f"data.valid.src={data}/empty,{data}/valid.src", "name=a"]
+    assert sweep(data, *given) == 1
+    (run,) = names(data)  # the failed one has left no directory
+    assert "_src-" in run
+    assert [row[-1] for row in table(capsys)[1:3]] == ["finished", "failed"]
+
+
+def test_a_defect_is_shown_in_full_and_stops_no_other(
+    data: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Trainer.update
+
+    def defective(self: Trainer, batches: list[Batch]) -> None:
+        if self.run.path.name.endswith("seed-1"):
+            raise ZeroDivisionError("a defect")
+        original(self, batches)
+
+    monkeypatch.setattr(Trainer, "update", defective)
+    assert sweep(data, "name=a", "seed=1,2") == 1
+    said = capsys.readouterr()
+    assert said.out.count("Traceback") == 1
+    assert "ZeroDivisionError: a defect" in (data / "runs" / "a_seed-1" / "train.log").read_text()
+    assert said.err == "error: seed=1: ZeroDivisionError: a defect\n"
+    assert (data / "runs" / "a_seed-2" / "result.json").exists()
+    assert "seed=1: ZeroDivisionError" not in (data / "runs" / "a_seed-2" / "train.log").read_text()
+
+
+def test_a_mistake_in_the_sweep_itself_starts_nothing(data: Path, capsys: Output) -> None:
+    assert sweep(data, "optimizer.lr=0.1,fast") == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (data / "runs").exists()
+
+
+def test_a_sweep_is_stopped_and_resumed(data: Path, capsys: Output) -> None:
+    long = [*overrides(data, *SMALL), "name=a", "seed=1,2", "trainer.max_steps=100000", "trainer.max_epochs=null"]
+    started = subprocess.Popen(
+        [sys.executable, str(ROOT / "scripts" / "train.py"), "-m", *long],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    deadline = time.monotonic() + 120
+    while not (data / "runs" / "a_seed-1" / "last").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    started.send_signal(signal.SIGTERM)
+    out, err = started.communicate(timeout=120)
+    assert started.returncode == 75, err
+    assert "stopped: SIGTERM after update" in out
+    assert names(data) == ["a_seed-1"]
+    step = json.loads((data / "runs" / "a_seed-1" / "last" / "checkpoint.json").read_text())["step"]
+    assert sweep(data, "name=a", "seed=1,2", "trainer.max_steps=100000", "trainer.max_epochs=1") == 0
+    assert f"resuming from {data}/runs/a_seed-1/last, update {step:,}" in capsys.readouterr().out
+    assert names(data) == ["a_seed-1", "a_seed-2"]
+
+
+def test_evaluations_are_swept(data: Path, capsys: Output) -> None:
+    new_trainer(*overrides(data, *SMALL, "name=a")).train()
+    run = data / "runs" / "a"
+    assert status_of("evaluate", "-m", f"run={run},{run}x", "decode.beam_size=1,2", "bootstrap=0") == 1
+    heading, *rows = table(capsys)[:5]
+    assert heading == ["run", "beam_size", "BLEU", "state"]
+    assert sorted(row[:2] + row[3:] for row in rows[:2]) == [[str(run), size, "finished"] for size in ("1", "2")]
+    assert rows[2:] == [[f"{run}x", size, "failed"] for size in ("1", "2")]
+
+
+def test_what_sweepers_go_by() -> None:
+    def task(settings: float) -> float:
+        if settings < 0:
+            raise ConfigError("below 0")
+        return settings
+
+    jobs = Sweep(task, EvaluateConfig)
+    values = [jobs.run(SweepJob({"x": str(x)}, ""), lambda x=x: x) for x in (1.5, -1.0, 2.5)]
+    assert values == [1.5, pytest.approx(math.nan, nan_ok=True), 2.5]
+    assert [row.state for row in jobs.rows] == ["finished", "failed", "finished"]
+    assert jobs.report().splitlines() == [
+        "",
+        "x     BLEU  state",
+        "2.5   2.50  finished",
+        "1.5   1.50  finished",
+        "-1.0        failed",
+        "failed: x=-1.0: below 0",
+    ]
+    for ending in (SystemExit(75), KeyboardInterrupt(), BrokenPipeError()):
+
+        def end(settings: float, ending: BaseException = ending) -> float:
+            raise ending
+
+        with pytest.raises(type(ending)):
+            Sweep(end, EvaluateConfig).run(SweepJob({"x": "1"}, ""), lambda: 1.0)
