@@ -186,7 +186,8 @@ def table_of_validations(path: Path, best: Mapping[str, float], best_step: int) 
     lines = (path / ROWS).read_text(encoding="utf-8").splitlines()
     rows = [row for row in map(json.loads, lines) if row["kind"] in ("valid", "average")]
     marked = [
-        row["step"] == best_step and all(float(row[name]) == value for name, value in best.items()) for row in rows
+        row["step"] == best_step and all(float(row.get(name, math.nan)) == value for name, value in best.items())
+        for row in rows
     ]
     cut = max(0, len(rows) - MOST_VALIDATIONS)
     shown = [

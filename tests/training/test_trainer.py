@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,8 +19,9 @@ from seq2seq.data import corpus, loader
 from seq2seq.data.batch import Batch
 from seq2seq.data.loader import gather
 from seq2seq.errors import ConfigError, DataError, TrainingError
-from seq2seq.runs.checkpoint import read_weights
+from seq2seq.runs.checkpoint import read_info, read_weights
 from seq2seq.training.trainer import Trainer
+from seq2seq.training.validator import ProgressBar, ValidationResult
 
 SMALL = ["trainer.max_epochs=2", "trainer.batch_tokens=150"]
 
@@ -52,6 +54,25 @@ def test_patience_ends_training(data: Path) -> None:
     result = trainer.train()
     assert (result["stopped"], result["steps"]) == ("no better loss in 2 validations", 3)
     assert result["best_step"] == 1
+
+
+@pytest.mark.parametrize(("metric", "later"), [("bleu", 0.0), ("loss", 50.0)])
+def test_a_first_metric_of_nan_is_beaten(
+    data: Path, metric: str, later: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = new_trainer(
+        *overrides(data, f"trainer.metric={metric}", "trainer.max_steps=3", "trainer.validate_unit=steps")
+    )
+    values, validate = iter([math.nan, later, math.nan]), trainer.validator.validate
+
+    def measured(progress: ProgressBar) -> ValidationResult:
+        result = validate(progress)
+        return result._replace(metrics={**result.metrics, metric: next(values)})
+
+    monkeypatch.setattr(trainer.validator, "validate", measured)
+    result = trainer.train()
+    assert (result["best_step"], result["best"][metric], trainer.state.waited) == (2, later, 1)
+    assert read_info(trainer.run.path / "best").step == 2
 
 
 def test_end_of_max_steps_is_validated(data: Path) -> None:
