@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN = $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-faults lint types phrasebook clean
+.PHONY: help train test test-faults lint types phrasebook settings clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ types: $(VENV)/.installed-dev ## mypy --strict
 
 phrasebook: $(VENV)/.installed ## generate data/phrasebook/ again from its grammar
 	$(RUN) scripts/generate_phrasebook.py data/phrasebook
+
+settings: $(VENV)/.installed ## write docs/settings.md again from the settings' schema
+	$(RUN) -m seq2seq.commands.help > docs/settings.md
 
 clean: ## remove the environment and caches; runs/ and downloads stay
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,6 +1,6 @@
 """The same as `seq2seq check-data`, from a checkout."""
 
-from seq2seq.commands.check_data import main
+from seq2seq.commands import run
 
 if __name__ == "__main__":
-    main()
+    run("check-data")

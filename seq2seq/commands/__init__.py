@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from seq2seq import __version__
-from seq2seq.errors import did_you_mean
+from seq2seq.commands import flags
+from seq2seq.commands.output import say
+from seq2seq.errors import ConfigError, did_you_mean
 
 COMMANDS = {
     "train": "train a translation model",
@@ -28,6 +31,7 @@ def usage() -> str:
             *lines,
             "",
             "seq2seq COMMAND --help explains a command and all of its settings.",
+            'eval "$(seq2seq --shell-completion)" completes them in bash and zsh.',
             "Begin with: seq2seq train experiment=phrasebook",
         ]
     )
@@ -36,16 +40,42 @@ def usage() -> str:
 def main() -> None:
     """Run the command that the first argument names."""
     arguments = sys.argv[1:]
-    name = arguments[0] if arguments else "--help"
+    name = arguments[0].replace("_", "-") if arguments else "--help"
     if name in ("--help", "-h", "help"):
-        print(usage())
-    elif name == "--version":
-        print(f"seq2seq {__version__}")
-    elif name in COMMANDS or name.replace("_", "-") in COMMANDS:
+        say(usage())
+    elif name in ("--version", "--shell-completion", "-sc"):
+        _answer(name)
+    elif name in COMMANDS:
         sys.argv = [f"seq2seq {name}", *arguments[1:]]
-        _run(name.replace("_", "-"))
+        run(name)
     else:
         sys.exit(f"error: {name}: no such command{did_you_mean(name, COMMANDS)} (seq2seq --help lists them)")
+
+
+def run(name: str) -> None:
+    """Run a command with the arguments of this process, or answer what needs no run."""
+    try:
+        arguments = flags.arranged(sys.argv[1:], name)
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
+    if "--help" in arguments:
+        from seq2seq.commands import help as help_texts
+
+        say(help_texts.text(name, *map(Path, flags.value_of("--config-dir", arguments))))
+    elif asked := {"--version", "--shell-completion"}.intersection(arguments):
+        _answer(*asked)
+    else:
+        sys.argv[1:] = arguments
+        _run(name)
+
+
+def _answer(*asked: str) -> None:
+    if "--version" in asked:
+        print(f"seq2seq {__version__}")
+    else:
+        from seq2seq.commands import completion
+
+        say(completion.script(tuple(COMMANDS)))
 
 
 def _run(name: str) -> None:

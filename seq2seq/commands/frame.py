@@ -16,6 +16,7 @@ import hydra
 from omegaconf import DictConfig
 
 from seq2seq.commands.explain import OF_THE_MACHINE, one_line
+from seq2seq.commands.output import forget_output, say
 from seq2seq.commands.sweep import Sweep
 from seq2seq.resources import shipped
 from seq2seq.settings.compose import load_settings, register_schemas, sweep_job
@@ -59,7 +60,7 @@ def user_errors(schema: type) -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        _forget_output()
+        forget_output()
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -73,19 +74,6 @@ def _report_thread(failure: threading.ExceptHookArgs) -> None:
     """A traceback, but not of a full disk: TensorBoard's thread hands that on to the script, which says it."""
     if not (isinstance(failure.exc_value, OSError) and failure.exc_value.errno in OF_THE_MACHINE):
         threading.__excepthook__(failure)
-
-
-def say(message: str) -> None:
-    """Print it, if anybody still reads our output."""
-    try:
-        print(message, flush=True)
-    except BrokenPipeError:
-        _forget_output()
-
-
-def _forget_output() -> None:
-    """Nothing more is to be flushed into a pipe that nobody reads."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(message: str) -> None:

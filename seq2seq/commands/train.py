@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.commands import frame
+from seq2seq.commands.output import say
 from seq2seq.runs.layout import run_path
 from seq2seq.runs.table import duration, table_of_validations
 from seq2seq.settings.compose import override_value
@@ -39,7 +40,7 @@ def train(settings: TrainConfig) -> float:
         result = training(settings, checkpoint).train(stop)
     if "signal" in result:
         same = "the same command without overwrite=true" if settings.overwrite else "the same command"
-        frame.say(f"stopped: {result['signal']} after update {result['steps']:,}; saved, {same} resumes")
+        say(f"stopped: {result['signal']} after update {result['steps']:,}; saved, {same} resumes")
         sys.exit(STOPPED_STATUS)
     print(summary(path, metric, result))
     print(hints(path, has_split(settings.data, "test")))

@@ -50,9 +50,9 @@ def option(name: str) -> Any:
     return setting(name, "the option's name", choices=(name,))
 
 
-def section(schema: type, doc: str = "") -> Any:
-    """Settings below this one, at their defaults."""
-    return field(default_factory=schema, metadata={"doc": doc})
+def section(schema: type) -> Any:
+    """Settings below this one, at their defaults. Its docstring says what they are about."""
+    return field(default_factory=schema)
 
 
 @dataclass
@@ -60,11 +60,11 @@ class DataConfig:
     """Where sentence pairs come from."""
 
     name: str = MISSING
-    src: str = setting("de", "language translated from, a code such as de")
-    tgt: str = setting("en", "language translated into")
-    max_length: int = setting(100, "tokens on either side of a training pair, at most", low=1)
-    over_length: str = choice("what happens to a longer pair", "drop", "truncate")
-    cache_dir: str = setting("data/cache", "directory for trained tokenizers and tokens")
+    src: str = setting("de", "language translated from: a code, such as de")
+    tgt: str = setting("en", "language translated into: a code, such as en")
+    max_length: int = setting(100, "longest training pair: tokens on either side", low=1)
+    over_length: str = choice("what happens to longer training pairs", "drop", "truncate")
+    cache_dir: str = setting("data/cache", "directory that keeps tokenizers and tokenized text for the next run")
 
 
 @dataclass
@@ -83,32 +83,32 @@ class Multi30kConfig(DataConfig):
     name: str = option("multi30k")
     src: str = choice("language translated from", "de", "en", "fr", "cs")
     tgt: str = choice("language translated into", "en", "de", "fr", "cs")
-    root: str | None = setting(None, "directory with local copies; null: download")
-    download_dir: str = setting("data/multi30k", "directory for the downloads")
+    root: str | None = setting(None, "directory with local copies of the files; null: they are downloaded")
+    download_dir: str = setting("data/multi30k", "directory that keeps the downloads")
 
 
 @dataclass
 class SplitFiles:
     """The files of one split: src and tgt, or one tsv."""
 
-    src: str | None = setting(None, "source, a sentence a line, plain or .gz")
-    tgt: str | None = setting(None, "its translations, line by line")
-    tsv: str | None = setting(None, "one file instead: source, tab, target")
+    src: str | None = setting(None, "source file, a sentence a line")
+    tgt: str | None = setting(None, "file of its translations, line by line")
+    tsv: str | None = setting(None, "one file instead of src and tgt: source, tab, target")
 
 
 @dataclass
 class FilesConfig(DataConfig):
-    """Your own parallel files: for each split src and tgt, or one tsv; plain or .gz."""
+    """Your own files: for each split src and tgt, or one tsv; plain or .gz. The test split may be left out."""
 
     name: str = option("files")
     train: SplitFiles = section(SplitFiles)
     valid: SplitFiles = section(SplitFiles)
-    test: SplitFiles = section(SplitFiles, "may be left out")
+    test: SplitFiles = section(SplitFiles)
 
 
 @dataclass
 class TokenizerConfig:
-    """Text to tokens."""
+    """How text is split into tokens."""
 
     name: str = MISSING
     joint: bool = setting(True, "one vocabulary for both languages")
@@ -118,15 +118,18 @@ class TokenizerConfig:
 class SubwordConfig(TokenizerConfig):
     """SentencePiece."""
 
-    vocab_size: int = setting(8000, "pieces; lowered if the corpus has fewer", low=300)
+    vocab_size: int = setting(8000, "pieces of the vocabulary; fewer if the corpus does not have as many", low=300)
     character_coverage: float = setting(
-        1.0, "share of the corpus's characters that become pieces", low=0.98, high=1.0
+        1.0, "share of the characters of the training text that become pieces", low=0.98, high=1.0
     )
-    byte_fallback: bool = setting(True, "spell other characters in bytes instead of <unk>")
-    normalization: str = choice("SentencePiece's normalization rule", "nmt_nfkc", "nfkc", "identity")
-    sample: bool = setting(False, "draw a new segmentation of the training text for each epoch")
+    byte_fallback: bool = setting(True, "spell all other characters in bytes, instead of reading them as <unk>")
+    normalization: str = choice("SentencePiece's rule for Unicode normalization", "nmt_nfkc", "nfkc", "identity")
+    sample: bool = setting(False, "segment the training text anew, at random, in each epoch")
     sampling_alpha: float = setting(
-        0.1, "unigram: smoothing of its probabilities; bpe: rate of dropped merges", low=0.0, high=1.0
+        0.1,
+        "unigram: exponent of the probabilities, smaller is more random; bpe: share of merges dropped",
+        low=0.0,
+        high=1.0,
     )
 
 
@@ -150,36 +153,46 @@ class WordConfig(TokenizerConfig):
 
     name: str = option("word")
     joint: bool = setting(False, "one vocabulary for both languages")
-    min_frequency: int = setting(2, "occurrences in the training text that make a word known", low=1)
-    max_size: int | None = setting(None, "words, at most; null: no bound", low=10)
-    src_vectors: str | None = setting(None, "text file of pretrained source word vectors")
-    tgt_vectors: str | None = setting(None, "text file of pretrained target word vectors")
+    min_frequency: int = setting(
+        2, "times that a word must occur in the training text to be in the vocabulary", low=1
+    )
+    max_size: int | None = setting(None, "largest vocabulary, in words; null: no limit", low=10)
+    src_vectors: str | None = setting(None, "text file of pretrained word vectors for the source")
+    tgt_vectors: str | None = setting(None, "text file of pretrained word vectors for the target")
 
 
 @dataclass
 class DropoutConfig:
-    """Dropout rates."""
+    """Dropout, in training only."""
 
-    words: float = rate(0.0, "of whole words, both sides")
-    embedding: float = rate(0.3, "of the entries of word embeddings, both sides")
-    layers: float = rate(0.3, "between stacked layers")
-    recurrent: float = rate(0.0, "of the decoder's input [context ; word]")
-    readout: float = rate(0.3, "of the read-out, before the output matrix")
+    words: float = rate(0.0, "share of words dropped whole, on both sides")
+    embedding: float = rate(0.3, "share of the entries of word embeddings, on both sides")
+    layers: float = rate(0.3, "share of the entries between stacked layers")
+    recurrent: float = rate(0.0, "share of the entries of the decoder's input, [context ; word]")
+    readout: float = rate(0.3, "share of the entries of the read-out, before the output matrix")
 
 
 @dataclass
 class ModelConfig:
-    """Sizes of the model. These are the tutorials': embeddings 256, encoder 2 × 256, decoder 512."""
+    """Sizes of the model.
+
+    The defaults are the tutorials': embeddings 256, encoder 2 × 256, decoder 512.
+    """
 
     embedding_size: int = setting(256, "width E of word embeddings", low=1)
-    encoder_size: int = setting(256, "width of each direction; the memory is twice as wide", low=1)
-    encoder_layers: int = setting(1, "bidirectional GRU layers", low=1)
+    encoder_size: int = setting(256, "width of the encoder in each direction; the memory is twice as wide", low=1)
+    encoder_layers: int = setting(1, "bidirectional GRU layers of the encoder", low=1)
     decoder_size: int = setting(512, "width D of the decoder's state", low=1)
-    decoder_layers: int = setting(1, "GRU layers; attention belongs to the first", low=1)
+    decoder_layers: int = setting(1, "GRU layers of the decoder; attention belongs to the first", low=1)
     readout_size: int = setting(256, "width R of the read-out", low=1)
-    bridge: str = choice("the decoder's first state: of the encoder's last, or zeros", "tanh", "zeros")
+    bridge: str = choice(
+        "first decoder state: tanh of a map of the last encoder states, or zeros", "tanh", "zeros"
+    )
     tie_embeddings: str = choice(
-        "matrices that are one: target embedding and output, or source too", "target", "none", "all"
+        "matrices that are one: target embedding and output (target), none, or the source embedding too (all)",
+        "target",
+        "none",
+        "all",
     )
     dropout: DropoutConfig = section(DropoutConfig)
 
@@ -201,7 +214,7 @@ class LuongConfig(AttentionConfig):
     """Luong, Pham and Manning (2015): reads out the context of the new state."""
 
     name: str = option("luong")
-    score: str = choice("how a state is compared with the source", "general", "dot", "concat")
+    score: str = choice("how a decoder state is scored against each encoder state", "general", "dot", "concat")
 
     @property
     def variant(self) -> str:
@@ -214,33 +227,33 @@ class BahdanauConfig(AttentionConfig):
     """Bahdanau, Cho and Bengio (2015): reads out the context that built the state."""
 
     name: str = option("bahdanau")
-    size: int = setting(512, "width A of the tanh layer", low=1)
+    size: int = setting(512, "width A of the tanh layer that scores", low=1)
 
 
 @dataclass
 class OptimizerConfig:
-    """Adam and its variants."""
+    """How gradients change the weights."""
 
     name: str = MISSING
-    lr: float = setting(1e-3, "learning rate at its peak", above=0.0)
-    betas: list[float] = setting([0.9, 0.999], "decay of the two moments")
-    eps: float = setting(1e-8, "added to the root of the second moment", above=0.0)
-    weight_decay: float = setting(0.0, "decay of the weights", low=0.0)
+    lr: float = setting(1e-3, "peak learning rate", above=0.0)
+    betas: list[float] = setting([0.9, 0.999], "decay rates of the first and second moment")
+    eps: float = setting(1e-8, "added to the root of the second moment, against division by zero", above=0.0)
+    weight_decay: float = setting(0.0, "L2 penalty, added to the gradient", low=0.0)
 
 
 @dataclass
 class AdamConfig(OptimizerConfig):
-    """Kingma and Ba (2015)."""
+    """Adam (Kingma and Ba, 2015)."""
 
     name: str = option("adam")
 
 
 @dataclass
 class AdamWConfig(OptimizerConfig):
-    """Loshchilov and Hutter (2019)."""
+    """AdamW: decoupled weight decay (Loshchilov and Hutter, 2019)."""
 
     name: str = option("adamw")
-    weight_decay: float = setting(0.01, "decay of the weights", low=0.0)
+    weight_decay: float = setting(0.01, "decoupled decay of the weights", low=0.0)
 
 
 @dataclass
@@ -248,12 +261,12 @@ class ScheduleConfig:
     """The learning rate over updates."""
 
     name: str = MISSING
-    warmup_steps: int = setting(0, "updates of a linear rise to optimizer.lr", low=0)
+    warmup_steps: int = setting(0, "updates over which the rate rises linearly to optimizer.lr", low=0)
 
 
 @dataclass
 class ConstantConfig(ScheduleConfig):
-    """optimizer.lr throughout."""
+    """Stays at optimizer.lr after the warm-up."""
 
     name: str = option("constant")
 
@@ -263,15 +276,15 @@ class InverseSqrtConfig(ScheduleConfig):
     """Falls with 1/√step after the warm-up (Vaswani et al., 2017, section 5.3)."""
 
     name: str = option("inverse_sqrt")
-    warmup_steps: int = setting(400, "updates of a linear rise to optimizer.lr", low=1)
+    warmup_steps: int = setting(400, "updates over which the rate rises linearly to optimizer.lr", low=1)
 
 
 @dataclass
 class LinearConfig(ScheduleConfig):
-    """Falls to 0 at the last update (Defazio et al., 2023)."""
+    """Falls linearly, to 0 at the last update (Defazio et al., 2023)."""
 
     name: str = option("linear")
-    warmup_steps: int = setting(400, "updates of a linear rise to optimizer.lr", low=0)
+    warmup_steps: int = setting(400, "updates over which the rate rises linearly to optimizer.lr", low=0)
 
 
 METRICS = ("bleu", "chrf", "loss", "ppl")
@@ -280,46 +293,52 @@ LOWER_IS_BETTER = ("loss", "ppl")
 
 @dataclass
 class PlateauConfig(ScheduleConfig):
-    """Falls whenever a metric has stopped improving."""
+    """Falls whenever a validation metric stops improving."""
 
     name: str = option("plateau")
     metric: str = setting("loss", "validation metric that is watched", choices=METRICS)
-    factor: float = setting(0.5, "what the rate is multiplied by", low=0.01, high=0.99)
-    patience: int = setting(0, "validations without a better value that are borne", low=0)
-    min_lr: float = setting(1e-5, "the rate does not fall below it", low=0.0)
+    factor: float = setting(0.5, "what the rate is multiplied by when it falls", low=0.01, high=0.99)
+    patience: int = setting(
+        0, "validations without a better value that pass before one more lowers the rate", low=0
+    )
+    min_lr: float = setting(1e-5, "lowest rate", low=0.0)
 
 
 @dataclass
 class TrainerConfig:
-    """The training loop. It ends at the first of max_epochs, max_steps and patience."""
+    """The training loop. It ends at max_epochs, max_steps or patience, whichever comes first."""
 
-    max_epochs: int | None = setting(20, "passes over the training split", low=1)
-    max_steps: int | None = setting(None, "optimizer updates", low=1)
-    batch_tokens: int = setting(2400, "padded tokens of a batch, on either side", low=2)
-    accumulate: int = setting(1, "batches an update", low=1)
-    clip_norm: float | None = setting(1.0, "largest norm of the gradient; null: any", above=0.0)
+    max_epochs: int | None = setting(20, "most passes over the training split; null: no limit", low=1)
+    max_steps: int | None = setting(None, "most updates; null: no limit", low=1)
+    batch_tokens: int = setting(2400, "largest batch, in padded tokens on either side", low=2)
+    accumulate: int = setting(1, "batches whose gradients make one update", low=1)
+    clip_norm: float | None = setting(1.0, "largest norm of the gradient; null: no clipping", above=0.0)
     label_smoothing: float = rate(0.1, "share of the target distribution spread over all words")
-    validate_every: int = setting(1, "validate_units between validations", low=1)
+    validate_every: int = setting(1, "epochs or updates between validations; see validate_unit", low=1)
     validate_unit: str = choice("what validate_every counts", "epochs", "steps")
     save_every: int | None = setting(
-        None, "updates between saves, besides those after validations; null: only those", low=1
+        None, "updates between saves, besides the one after each validation; null: no others", low=1
     )
-    valid_beam_size: int = setting(1, "beam of validation; 1: greedy", low=1)
-    metric: str = setting("bleu", "validation metric that best/ and patience go by", choices=METRICS)
+    valid_beam_size: int = setting(1, "beam of the search in validation; 1: greedy", low=1)
+    metric: str = setting(
+        "bleu", "validation metric that chooses best/, and that patience watches", choices=METRICS
+    )
     patience: int | None = setting(
-        None, "validations without a better metric that end training; null: never", low=1
+        None, "validations without a better value after which training ends; null: it goes to its limits", low=1
     )
     average: str = choice(
-        "weights that are validated: as they are, their moving average, or at the end a mean of the last "
-        "keep_last checkpoints too",
+        "weights that are validated and kept: those trained (none), their moving average (ema), or those trained "
+        "and at the end the mean of the last keep_last checkpoints, if better (last)",
         "none",
         "ema",
         "last",
     )
-    ema_decay: float = setting(0.999, "decay of the moving average", low=0.0, high=0.99999)
-    keep_last: int = setting(0, "checkpoints step-N/ of the last validations that are kept", low=0)
-    log_every: int = setting(20, "updates between points of the training curves", low=1)
-    max_skipped: int = setting(10, "updates in a row without a finite gradient that end training", low=1)
+    ema_decay: float = setting(0.999, "decay of the moving average, for average=ema", low=0.0, high=0.99999)
+    keep_last: int = setting(0, "how many of the latest validations keep a checkpoint, step-N/", low=0)
+    log_every: int = setting(20, "updates between two points of the training curves", low=1)
+    max_skipped: int = setting(
+        10, "updates in a row without a finite gradient after which training gives up", low=1
+    )
     num_samples: int = setting(4, "validation sentences shown in TensorBoard", low=0)
 
 
@@ -331,15 +350,19 @@ class DecodeConfig:
     β is ``coverage_penalty`` and |Y| counts the sentence end (Wu et al., 2016, equation 14).
     """
 
-    beam_size: int = setting(5, "partial translations kept; 1: greedy", low=1)
-    length_penalty: float = setting(1.0, "α: 0 prefers short translations, more of it longer ones", low=0.0)
-    coverage_penalty: float = setting(0.0, "β: punishes source words left without attention", low=0.0)
-    num_best: int = setting(1, "translations given for each line", low=1)
-    max_ratio: float = setting(2.0, "a translation is cut after max_ratio × source + max_offset words", low=0.0)
-    max_offset: int = setting(10, "see max_ratio", low=1)
-    allow_unk: bool = setting(False, "let <unk> be written")
-    batch_tokens: int = setting(2400, "padded source tokens decoded at once", low=2)
-    max_src_tokens: int = setting(500, "longer sources are cut, and counted", low=1)
+    beam_size: int = setting(5, "partial translations kept at each step; 1: greedy", low=1)
+    length_penalty: float = setting(
+        1.0, "α: at 0 short translations are preferred; the larger, the longer they get", low=0.0
+    )
+    coverage_penalty: float = setting(0.0, "β: penalty on source words that got little attention", low=0.0)
+    num_best: int = setting(1, "translations written for each line", low=1)
+    max_ratio: float = setting(2.0, "longest translation, in tokens: max_ratio × source + max_offset", low=0.0)
+    max_offset: int = setting(10, "tokens added to max_ratio × source", low=1)
+    allow_unk: bool = setting(False, "whether <unk> may be written")
+    batch_tokens: int = setting(2400, "source tokens translated at once, padding included", low=2)
+    max_src_tokens: int = setting(
+        500, "longest source, in tokens; longer ones are cut, and a message counts them", low=1
+    )
 
 
 def nullable(schema: type, doc: str) -> type:
@@ -357,20 +380,22 @@ def nullable(schema: type, doc: str) -> type:
 if TYPE_CHECKING:  # as far as a type checker can tell
 
     class DecodeConfigOverrides(DecodeConfig):
-        """Search; null: as the run was trained to search."""
+        """Search; null: as in the settings of the run."""
 
 else:
-    DecodeConfigOverrides = nullable(DecodeConfig, "Search; null: as the run was trained to search.")
+    DecodeConfigOverrides = nullable(DecodeConfig, "Search; null: as in the settings of the run.")
 
 
 @dataclass
 class MachineConfig:
-    """What to compute on."""
+    """What to compute on, and how."""
 
-    device: str = setting("auto", "auto, cpu, cuda, cuda:N or mps; auto takes a GPU if there is one")
-    num_threads: int | None = setting(None, "threads on a CPU; null: one for each core", low=1)
-    precision: str = choice("of matrix products; int8 is for search", "auto", "fp32", "bf16", "fp16", "int8")
-    fused: bool = setting(True, "train through the hand-written fast path")
+    device: str = setting("auto", "cpu, cuda, cuda:N, mps, or auto: a GPU if there is one")
+    num_threads: int | None = setting(None, "CPU threads; null: one for each core", low=1)
+    precision: str = choice(
+        "precision of matrix products; int8 is for search only", "auto", "fp32", "bf16", "fp16", "int8"
+    )
+    fused: bool = setting(True, "train through the hand-written backward pass: faster, the same mathematics")
 
 
 @dataclass
@@ -386,16 +411,21 @@ class TrainConfig:
     trainer: TrainerConfig = MISSING
     decode: DecodeConfig = MISSING
     machine: MachineConfig = section(MachineConfig)
-    name: str | None = setting(None, "of the run; null: made of the choices")
+    name: str | None = setting(None, "name of the run; null: one that tells the main choices")
     runs_dir: str = setting("runs", "directory that holds the runs")
-    resume: str = choice("whether an unfinished run of this name and settings is resumed", "auto", "never", "must")
-    overwrite: bool = setting(False, "start over in a directory that holds a run")
-    seed: int = setting(1, "of everything that is random", low=0)
+    resume: str = choice(
+        "an unfinished run of this name is resumed (auto), refused (never), or has to be there (must)",
+        "auto",
+        "never",
+        "must",
+    )
+    overwrite: bool = setting(False, "replace a run of this name, and start over")
+    seed: int = setting(1, "seed of everything that is random", low=0)
 
 
 @dataclass
 class CheckConfig(TrainConfig):
-    """Look for what is odd in a corpus. Takes the settings of a training run."""
+    """Look for what is odd in a corpus, before training on it."""
 
     fix: str | None = setting(None, "directory for a cleaned copy of the corpus")
 
@@ -404,13 +434,17 @@ class CheckConfig(TrainConfig):
 class EvaluateConfig:
     """Score a trained model on a test set."""
 
-    run: str = setting(MISSING, "directory of a run, or a copy of its best/")
-    checkpoint: str = choice("which of its checkpoints", "best", "last")
-    split: str = setting("test", "split of the run's data; Multi30k has further test sets")
-    data_root: str | None = setting(None, "directory with Multi30k, if it is not where the run found it")
-    src_file: str | None = setting(None, "your own source instead of a split")
-    ref_file: str | None = setting(None, "its reference translations, line by line")
-    bootstrap: int = setting(1000, "resamples for the confidence intervals; 0: none", low=0)
+    run: str = setting(MISSING, "directory of a run, or of a copy of its best/")
+    checkpoint: str = choice("which of its checkpoints is used", "best", "last")
+    split: str = setting(
+        "test",
+        "split of the data that the run was trained on: train, valid, test or a further one of Multi30k, such as "
+        "test_2017_flickr",
+    )
+    data_root: str | None = setting(None, "directory with Multi30k, if not the one that the run was trained on")
+    src_file: str | None = setting(None, "file of your own source sentences, instead of a split")
+    ref_file: str | None = setting(None, "file of its reference translations, line by line")
+    bootstrap: int = setting(1000, "bootstrap resamples for the confidence intervals; 0: no intervals", low=0)
     decode: DecodeConfigOverrides = section(DecodeConfigOverrides)
     machine: MachineConfig = section(MachineConfig)
 
@@ -419,12 +453,12 @@ class EvaluateConfig:
 class TranslateConfig:
     """Translate text, a sentence a line; at a terminal, interactively."""
 
-    run: str = setting(MISSING, "directory of a run, or a copy of its best/")
-    checkpoint: str = choice("which of its checkpoints", "best", "last")
+    run: str = setting(MISSING, "directory of a run, or of a copy of its best/")
+    checkpoint: str = choice("which of its checkpoints is used", "best", "last")
     input: str | None = setting(None, "file to read; null: standard input")
     output: str | None = setting(None, "file to write; null: standard output")
-    heatmaps: str | None = setting(None, "directory for a picture of each line's attention")
-    chunk_lines: int = setting(1000, "lines read before they are translated", low=1)
+    heatmaps: str | None = setting(None, "directory for a picture of the attention of each line")
+    chunk_lines: int = setting(1000, "lines that are read, then translated together", low=1)
     decode: DecodeConfigOverrides = section(DecodeConfigOverrides)
     machine: MachineConfig = section(MachineConfig)
 

@@ -1,0 +1,73 @@
+"""The options that begin with a dash: those of Hydra that are of use, checked before Hydra is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from seq2seq.errors import ConfigError, did_you_mean
+
+
+class Flag(NamedTuple):
+    """One such option."""
+
+    name: str
+    short: str
+    doc: str
+    value: str = ""  # what follows it, for people
+    choices: tuple[str, ...] = ()
+    default: str = ""  # the value may be left out
+
+
+HELP = Flag("--help", "-h", "this text")
+VERSION = Flag("--version", "", "the version of seq2seq")
+COMPLETION = Flag("--shell-completion", "-sc", 'completion for bash and zsh: eval "$(seq2seq --shell-completion)"')
+COMMON = (HELP, VERSION, COMPLETION)
+INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+MULTIRUN = Flag("--multirun", "-m", "a sweep: KEY=A,B stands for two runs, and several such for all combinations")
+CONFIG_DIR = Flag("--config-dir", "-cd", "directory with your own experiment/NAME.yaml or GROUP/NAME.yaml", "DIR")
+HYDRA = (
+    Flag("--cfg", "-c", "print all settings instead of running", "job", ("job", "hydra", "all")),
+    Flag("--info", "-i", "print where the settings come from", "[TOPIC]", INFO, "all"),
+    Flag("--hydra-help", "", "Hydra's own help"),
+)
+
+
+def arranged(arguments: Sequence[str], command: str) -> list[str]:
+    """``arguments`` with the flags first, which Hydra needs, and checked.
+
+    Raises:
+        ConfigError: a flag is unknown, or its value is missing or wrong.
+    """
+    flags, others = [], []
+    known = {name: flag for flag in flags_of(command) for name in (flag.name, flag.short) if name}
+    rest = list(arguments)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        if not name.startswith("-"):
+            others.append(f"{name}{equals}{value}")
+            continue
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; seq2seq {command} --help lists the options"
+            raise ConfigError(f"{name}: no such option{hint}")
+        flag = known[name]
+        if flag.value and not equals:
+            value = rest.pop(0) if rest and (not flag.default or rest[0] in flag.choices) else flag.default
+        if flag.value and not value:
+            raise ConfigError(f"{name}: a value is needed; give {name} {flag.value}")
+        if flag.choices and value not in flag.choices:
+            raise ConfigError(f"{name} {value}: unknown; valid are {', '.join(flag.choices)}")
+        flags.append(f"{flag.name}={value}" if flag.value else flag.name)
+    return flags + others
+
+
+def flags_of(command: str) -> tuple[Flag, ...]:
+    """Those that a command takes."""
+    sweep = (MULTIRUN,) if command in ("train", "evaluate") else ()
+    own = (CONFIG_DIR,) if command in ("train", "check-data") else ()
+    return (*sweep, *own, *(HYDRA if command != "runs" else ()), *COMMON)
+
+
+def value_of(name: str, arguments: Sequence[str]) -> list[str]:
+    """The values given to a flag in ``arranged`` arguments."""
+    return [argument.partition("=")[2] for argument in arguments if argument.startswith(f"{name}=")]

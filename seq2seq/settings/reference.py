@@ -1,0 +1,138 @@
+"""What can be set, as `--help` and docs/settings.md tell it: read from the schema and configs/, without Hydra."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from seq2seq.resources import shipped
+from seq2seq.settings.schema import COMMANDS, GROUPS, MISSING, Leaf, TrainConfig, keys_of, leaves
+
+EXPERIMENT = "experiment"  # the group without a schema: any settings under a name
+GROUPS_OF = {"train": (*GROUPS, EXPERIMENT), "check_data": ("data", "tokenizer", EXPERIMENT)}
+"""The groups that a command reads. The others have none."""
+TYPES = {int: "integer", float: "number", bool: "true | false", str: "text", list[float]: "list of numbers"}
+
+
+class Section(NamedTuple):
+    """Settings that belong together, under a title such as "tokenizer" or "tokenizer=bpe"."""
+
+    title: str
+    doc: str
+    settings: list[Leaf]
+
+
+class Option(NamedTuple):
+    """One option of a group."""
+
+    name: str
+    doc: str
+    path: Path | None = None  # of its file; without one it is its schema
+
+    def values(self) -> dict[str, Any]:
+        """What its file sets: key below the group → value."""
+        if self.path is None:
+            return {}
+        return dict(_flat(yaml.safe_load(self.path.read_text(encoding="utf-8"))))
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif key != "defaults":
+            yield f"{prefix}{key}", value
+
+
+def default_options() -> dict[str, str | None]:
+    """Group → the option that a training run has unless another is chosen."""
+    entries = yaml.safe_load((shipped("configs") / "run.yaml").read_text(encoding="utf-8"))["defaults"]
+    return {group: name for entry in entries if isinstance(entry, dict) for group, name in entry.items()}
+
+
+def options(group: str, *directories: Path) -> list[Option]:
+    """Those of the schema, those of configs/, and one's own in ``directories``, which are laid out as configs/."""
+    files = [
+        Option(path.relative_to(directory / group).with_suffix("").as_posix(), _comment(path), path)
+        for directory in (shipped("configs"), *directories)
+        for path in sorted((directory / group).rglob("*.yaml"))
+    ]
+    schemas = GROUPS.get(group, {}).items()
+    return [Option(name, doc_of(schema) if len(schemas) > 1 else "The defaults below.") for name, schema in schemas] + files
+
+
+def _comment(path: Path) -> str:
+    """The first comment of a config that is not for Hydra."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line[1:].strip() for line in lines if line[:1] == "#" and not line.startswith("# @")), "")
+
+
+def doc_of(schema: type) -> str:
+    """The first paragraph of a docstring, on one line."""
+    return " ".join((inspect.getdoc(schema) or "").partition("\n\n")[0].split())
+
+
+def group_doc(group: str) -> str:
+    """What a group is about."""
+    if group == EXPERIMENT:
+        return "Settings under a name; your own lie in DIR/experiment/NAME.yaml, with --config-dir DIR."
+    return doc_of(typing.get_type_hints(TrainConfig)[group])
+
+
+def command_sections(command: str) -> list[Section]:
+    """The settings of a command that belong to no group: its own, and those of each nested section."""
+    schema = COMMANDS[command]()
+    known = set(keys_of(TrainConfig)) if command == "check_data" else set()  # train tells those
+    own = [leaf for leaf in leaves(schema) if leaf.key not in GROUPS and leaf.key not in known]
+    parts: dict[str, list[Leaf]] = {"": []}
+    for leaf in own:
+        parts.setdefault(leaf.key.rpartition(".")[0], []).append(leaf)
+    docs = {name: doc_of(type(getattr(schema, name))) for name in parts if name}
+    return [Section(name, docs.get(name, ""), settings) for name, settings in parts.items()]
+
+
+def group_sections(group: str) -> list[Section]:
+    """The settings of a group: those that all of its options share, then those of each, or of several alike."""
+    own = {
+        name: [leaf for leaf in leaves(schema(), f"{group}.") if leaf.key != f"{group}.name"]
+        for name, schema in GROUPS.get(group, {}).items()
+    }
+    shared = [leaf for leaf in next(iter(own.values()), []) if all(leaf in others for others in own.values())]
+    sections = [Section(group, group_doc(group), shared)]
+    for name, settings in own.items():
+        special = [leaf for leaf in settings if leaf not in shared]
+        if special == sections[-1].settings:
+            sections[-1] = Section(f"{sections[-1].title} and {group}={name}", "", special)
+        else:
+            sections.append(Section(f"{group}={name}", doc_of(GROUPS[group][name]), special))
+    return [section for section in sections if section.settings]
+
+
+def all_sections(command: str) -> list[Section]:
+    """Every setting of a command."""
+    groups = [section for group in GROUPS_OF.get(command, ()) for section in group_sections(group)]
+    return command_sections(command) + groups
+
+
+def kind(leaf: Leaf) -> str:
+    """The type and the valid values of a setting, in words."""
+    arguments = typing.get_args(leaf.type)
+    nullable = types.NoneType in arguments
+    low, high, above, choices = (leaf.metadata[rule] for rule in ("low", "high", "above", "choices"))
+    text = " | ".join(choices) or TYPES[arguments[0] if nullable else leaf.type]
+    if low is not None:
+        text += f", {low:g} to {high:g}" if high is not None else f", at least {low:g}"
+    if above is not None:
+        text += f", more than {above:g}"
+    return f"{text}, or null" if nullable else text
+
+
+def is_needed(leaf: Leaf) -> bool:
+    """Whether the setting has no default."""
+    return bool(leaf.value == MISSING)
