@@ -33,10 +33,10 @@ Search: TypeAlias = Callable[[Sequence[str]], Searched]
 def decoding(config: BenchmarkConfig, directory: Path) -> list[dict[str, Any]]:
     """Sentences a second and BLEU of greedy search and of a beam of 5.
 
-    Everyone takes turns, as in training; the fastest of the rounds counts.
+    The contenders take turns, as in training; the fastest of the rounds counts.
     """
     text = read_split(config.data, "test")
-    found = []
+    rows = []
     for beam_size in BEAM_SIZES:
         seconds: dict[str, float] = {}
         translations: dict[str, list[str]] = {}
@@ -47,7 +47,7 @@ def decoding(config: BenchmarkConfig, directory: Path) -> list[dict[str, Any]]:
                 seconds[name] = min(taken, seconds.get(name, taken))
         for name in contenders:
             score = all_scores(translations[name], text.tgt, config.data.tgt)["BLEU"]
-            found.append(
+            rows.append(
                 {
                     "name": name,
                     "beam": beam_size,
@@ -56,7 +56,7 @@ def decoding(config: BenchmarkConfig, directory: Path) -> list[dict[str, Any]]:
                     "signature": score.signature,
                 }
             )
-    return found
+    return rows
 
 
 def searches(config: BenchmarkConfig, beam_size: int, directory: Path) -> dict[str, Search]:
@@ -64,10 +64,10 @@ def searches(config: BenchmarkConfig, beam_size: int, directory: Path) -> dict[s
     device = resolve_device(config.machine.device)
     best = choose_precision(config.machine.precision, device).name
     precisions = dict.fromkeys(("fp32", best, "int8") if device.type == "cpu" else ("fp32", best))
-    found = {f"seq2seq, {precision}": ours(config, beam_size, precision) for precision in precisions}
+    contenders = {f"seq2seq, {precision}": ours(config, beam_size, precision) for precision in precisions}
     if config.benchmark.peer_model:
-        found[opennmt.NAME] = peers(config, beam_size, directory / "opennmt")
-    return found
+        contenders[opennmt.NAME] = peers(config, beam_size, directory / "opennmt")
+    return contenders
 
 
 def ours(config: BenchmarkConfig, beam_size: int, precision: str) -> Search:
@@ -78,7 +78,7 @@ def ours(config: BenchmarkConfig, beam_size: int, precision: str) -> Search:
 
     def search(lines: Sequence[str]) -> Searched:
         started = time.perf_counter()
-        translations = [each.text for each in loaded.translator.translate(lines)]
+        translations = [str(translation) for translation in loaded.translator.translate(lines)]
         return Searched(time.perf_counter() - started, translations)
 
     return search

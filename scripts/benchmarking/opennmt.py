@@ -27,7 +27,7 @@ def prepare(config: BenchmarkConfig, directory: Path) -> Path:
     """Write its data, its vocabulary and its settings; gives the path of the settings.
 
     Raises:
-        ConfigError: it has no such attention, or is not where ``benchmark.peer_bin`` says.
+        ConfigError: it has no such attention, or its commands are not in ``benchmark.peer_bin``.
     """
     command(config, "onmt_train")
     if config.attention.variant not in SCORES:

@@ -19,10 +19,10 @@ from benchmarking.settings import BenchmarkConfig
 from benchmarking.training import (
     Measured,
     Worker,
-    contenders,
     fixed_batches,
     products_of,
     seconds_to_first_update,
+    variants,
 )
 from seq2seq.data.batch import Batch, collate
 from seq2seq.machine import prepare, resolve_device
@@ -31,8 +31,8 @@ from seq2seq.storage.atomic import write_text
 logger = logging.getLogger(__name__)
 
 
-class Contestant(Protocol):
-    """Whoever trains in the benchmark."""
+class Contender(Protocol):
+    """One of the programs, or ways of computing, that are compared."""
 
     name: str
 
@@ -63,7 +63,7 @@ def run(config: BenchmarkConfig) -> str:
         "operations_a_token": operations,
         "seconds_to_collate_a_batch": seconds_to_collate(batches) / len(batches),
         "seconds_to_first_update": seconds_to_first_update(config),
-        "training": [row(name, rounds, operations) for name, rounds in take_turns(config, directory).items()],
+        "training": [summary(name, rounds, operations) for name, rounds in take_turns(config, directory).items()],
     }
     if config.benchmark.run:
         measured["decoding"] = decoding(config, directory)
@@ -75,32 +75,33 @@ def run(config: BenchmarkConfig) -> str:
 
 
 def take_turns(config: BenchmarkConfig, directory: Path) -> dict[str, list[Measured]]:
-    """The rounds of everyone: the first of each, then the second of each, and so on."""
-    contestants: list[Contestant] = [Worker(config, contender) for contender in contenders(config)]
+    """The rounds of every contender: the first of each, then the second of each, and so on."""
+    contenders: list[Contender] = [Worker(config, variant) for variant in variants(config)]
     if config.benchmark.peer == "opennmt":
-        contestants.append(OpenNMT(config, directory / "opennmt"))
-    found: dict[str, list[Measured]] = {contestant.name: [] for contestant in contestants}
+        contenders.append(OpenNMT(config, directory / "opennmt"))
+    rounds: dict[str, list[Measured]] = {contender.name: [] for contender in contenders}
     for number in range(config.benchmark.rounds):
-        for contestant in contestants:
-            found[contestant.name].append(contestant.round())
-            speed = found[contestant.name][-1].tokens_per_second
-            logger.info("round %d: %s: %s tokens/s", number + 1, contestant.name, f"{speed:,.0f}")
-    for contestant in contestants:
-        contestant.close()
-    return found
+        for contender in contenders:
+            measured = contender.round()
+            rounds[contender.name].append(measured)
+            speed = f"{measured.tokens_per_second:,.0f}"
+            logger.info("round %d: %s: %s tokens/s", number + 1, contender.name, speed)
+    for contender in contenders:
+        contender.close()
+    return rounds
 
 
-def row(name: str, rounds: list[Measured], operations: float) -> dict[str, Any]:
+def summary(name: str, rounds: list[Measured], operations: float) -> dict[str, Any]:
     """Medians over the rounds; the limit is what products alone would allow, at the rate measured beside them."""
-    speed = median(each.tokens_per_second for each in rounds)
-    rates = [each.product_rate for each in rounds if each.product_rate is not None]
+    speed = median(measured.tokens_per_second for measured in rounds)
+    rates = [measured.product_rate for measured in rounds if measured.product_rate is not None]
     return {
         "name": name,
         "tokens_per_second": speed,
-        "rounds": [each.tokens_per_second for each in rounds],
+        "rounds": [measured.tokens_per_second for measured in rounds],
         "share_of_limit": speed * operations / median(rates) if rates else None,
         "product_rate": median(rates) if rates else None,
-        "peak_memory": max(each.peak_memory for each in rounds),
+        "peak_memory": max(measured.peak_memory for measured in rounds),
         "page_faults_an_update": rounds[-1].page_faults,
     }
 
@@ -115,7 +116,7 @@ def seconds_to_collate(batches: Sequence[Batch]) -> float:
 
 
 def describe(measured: dict[str, Any]) -> Iterable[str]:
-    """The table, a line for each contender, with its speed as a ratio to each other's."""
+    """The table, a line for each contender, with its speed as a ratio to that of every other."""
     rows = measured["training"]
     yield (
         f"training, {measured['attention']}, {measured['sentences_a_batch']} sentences a batch, vocabulary "
@@ -128,17 +129,17 @@ def describe(measured: dict[str, Any]) -> Iterable[str]:
         + " |"
     )
     yield "| --- |" + " --- |" * (4 + len(rows))
-    for number, each in enumerate(rows, start=1):
-        share = f"{each['share_of_limit']:.0%}" if each["share_of_limit"] else ""
-        faults = "" if each["page_faults_an_update"] is None else f"{each['page_faults_an_update']:,.0f}"
-        ratios = (f"{each['tokens_per_second'] / other['tokens_per_second']:.2f}" for other in rows)
+    for number, row in enumerate(rows, start=1):
+        share = f"{row['share_of_limit']:.0%}" if row["share_of_limit"] else ""
+        faults = "" if row["page_faults_an_update"] is None else f"{row['page_faults_an_update']:,.0f}"
+        ratios = (f"{row['tokens_per_second'] / other['tokens_per_second']:.2f}" for other in rows)
         yield (
-            f"| {number}. {each['name']} | {each['tokens_per_second']:,.0f} | {share} | "
-            f"{each['peak_memory'] / 1e9:.1f} GB | {faults} | {' | '.join(ratios)} |"
+            f"| {number}. {row['name']} | {row['tokens_per_second']:,.0f} | {share} | "
+            f"{row['peak_memory'] / 1e9:.1f} GB | {faults} | {' | '.join(ratios)} |"
         )
     yield ""
     yield f"from the start of a process to its first update: {measured['seconds_to_first_update']:.1f} s"
-    update = measured["target_tokens_a_batch"] / max(each["tokens_per_second"] for each in rows)
+    update = measured["target_tokens_a_batch"] / max(row["tokens_per_second"] for row in rows)
     yield f"making a batch: {measured['seconds_to_collate_a_batch'] / update:.2%} of an update"
     if "decoding" in measured:
         yield ""
@@ -150,13 +151,13 @@ def describe(measured: dict[str, Any]) -> Iterable[str]:
 
 def describe_decoding(rows: list[dict[str, Any]]) -> Iterable[str]:
     """The table of search; ratios are to the last row of the same beam, which is the peer if there is one."""
-    last = {each["beam"]: each for each in rows}
+    last = {row["beam"]: row for row in rows}
     yield "| beam | | sentences/s | ratio | BLEU |"
     yield "| --- | --- | --- | --- | --- |"
-    for each in rows:
-        speed = each["sentences_per_second"]
-        ratio = speed / last[each["beam"]]["sentences_per_second"]
-        yield f"| {each['beam']} | {each['name']} | {speed:,.0f} | {ratio:.2f} | {each['bleu']:.2f} |"
+    for row in rows:
+        speed = row["sentences_per_second"]
+        ratio = speed / last[row["beam"]]["sentences_per_second"]
+        yield f"| {row['beam']} | {row['name']} | {speed:,.0f} | {ratio:.2f} | {row['bleu']:.2f} |"
     yield ""
     yield f"BLEU: {rows[0]['signature']}"
 
@@ -165,7 +166,7 @@ def describe_scaling(rows: list[dict[str, Any]]) -> Iterable[str]:
     """The table of speed and memory against sizes."""
     yield "| size | | plain, tokens/s | fused, tokens/s | ratio | plain, peak memory | fused, peak memory |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
-    for each in rows:
-        speeds = f"{each['plain']:,.0f} | {each['fused']:,.0f} | {each['fused'] / each['plain']:.2f}"
-        memory = f"{each['plain_memory'] / 1e9:.2f} GB | {each['fused_memory'] / 1e9:.2f} GB"
-        yield f"| {each['axis']} | {each['value']:,} | {speeds} | {memory} |"
+    for row in rows:
+        speeds = f"{row['plain']:,.0f} | {row['fused']:,.0f} | {row['fused'] / row['plain']:.2f}"
+        memory = f"{row['plain_memory'] / 1e9:.2f} GB | {row['fused_memory'] / 1e9:.2f} GB"
+        yield f"| {row['axis']} | {row['value']:,} | {speeds} | {memory} |"

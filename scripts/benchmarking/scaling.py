@@ -15,7 +15,7 @@ from benchmarking.settings import BenchmarkConfig
 from benchmarking.training import SPAWN, peak_memory, updater
 from seq2seq.build.model import model as new_model
 from seq2seq.data.batch import Batch, collate
-from seq2seq.machine import choose_precision, resolve_device, synchronize
+from seq2seq.machine import choose_precision, prepare, resolve_device, synchronize
 
 BASE = {"sentences a batch": 128, "sentence length": 16, "state size": 512, "vocabulary": 8000}
 AXES = {
@@ -57,6 +57,7 @@ def memory(config: BenchmarkConfig, sizes: dict[str, int]) -> dict[str, int]:
 
 def peak_of_updates(config: BenchmarkConfig, sizes: dict[str, int], fused: bool) -> int:
     """In a process of its own."""
+    prepare(config.machine.num_threads)
     update, batch = new_update(config, sizes, fused), random_batch(sizes)
     for _ in range(2):
         update(batch)
@@ -67,15 +68,15 @@ def speeds(config: BenchmarkConfig, sizes: dict[str, int]) -> dict[str, float]:
     """Target tokens a second at these sizes, "plain" and "fused"."""
     device, batch = resolve_device(config.machine.device), random_batch(sizes)
     updates = {"plain": new_update(config, sizes, False), "fused": new_update(config, sizes, True)}
-    found = {name: float("inf") for name in updates}
+    fastest = {name: float("inf") for name in updates}
     for number in range(config.benchmark.rounds + 1):  # the first is to warm up
         for name, update in updates.items():
             started = time.perf_counter()
             update(batch)
             synchronize(device)
             if number > 0:
-                found[name] = min(found[name], time.perf_counter() - started)
-    return {name: batch.tgt_out.numel() / seconds for name, seconds in found.items()}
+                fastest[name] = min(fastest[name], time.perf_counter() - started)
+    return {name: batch.tgt_out.numel() / seconds for name, seconds in fastest.items()}
 
 
 def random_batch(sizes: dict[str, int]) -> Batch:

@@ -37,7 +37,7 @@ from seq2seq.training.optim import new_optimizer
 SPAWN = multiprocessing.get_context("spawn")  # processes that share nothing with this one
 
 
-class Contender(NamedTuple):
+class Variant(NamedTuple):
     """A way of computing the same updates."""
 
     name: str
@@ -46,15 +46,15 @@ class Contender(NamedTuple):
     keeps_memory: bool  # whether the allocator is told to keep what is freed
 
 
-def contenders(config: BenchmarkConfig) -> list[Contender]:
+def variants(config: BenchmarkConfig) -> list[Variant]:
     """The plain loop, the fast path, and the fast path in the processor's best precision."""
     best = choose_precision(config.machine.precision, resolve_device(config.machine.device)).name
-    found = [
-        Contender("plain step loop, fp32, memory as the system has it", False, "fp32", False),
-        Contender("plain step loop, fp32, memory kept", False, "fp32", True),
-        Contender("fused, fp32", True, "fp32", True),
+    variants = [
+        Variant("plain step loop, fp32, memory as the system has it", False, "fp32", False),
+        Variant("plain step loop, fp32, memory kept", False, "fp32", True),
+        Variant("fused, fp32", True, "fp32", True),
     ]
-    return found if best == "fp32" else [*found, Contender(f"fused, {best}", True, best, True)]
+    return variants if best == "fp32" else [*variants, Variant(f"fused, {best}", True, best, True)]
 
 
 class Measured(NamedTuple):
@@ -66,15 +66,15 @@ class Measured(NamedTuple):
     page_faults: float | None  # an update
 
 
-def work(connection: Connection, config: BenchmarkConfig, contender: Contender) -> None:
-    """The process of a contender: builds, then gives a ``Measured`` whenever it is asked for a round."""
-    if contender.keeps_memory:
+def work(connection: Connection, config: BenchmarkConfig, variant: Variant) -> None:
+    """The process of a variant: builds, then gives a ``Measured`` whenever it is asked for a round."""
+    if variant.keeps_memory:
         keep_freed_memory()
     if config.machine.num_threads is not None:
         torch.set_num_threads(config.machine.num_threads)
     device = resolve_device(config.machine.device)
-    precision = choose_precision(contender.precision, device)
-    config.machine.fused = contender.fused
+    precision = choose_precision(variant.precision, device)
+    config.machine.fused = variant.fused
     torch.manual_seed(config.seed)
     batches, vocab_sizes = fixed_batches(config)
     model = new_model(config, *vocab_sizes).to(device).train()
@@ -119,12 +119,12 @@ def first_update(connection: Connection, config: BenchmarkConfig) -> None:
 
 
 class Worker:
-    """A contender in its process."""
+    """A variant in a process of its own."""
 
-    def __init__(self, config: BenchmarkConfig, contender: Contender) -> None:
-        self.name, self._sentences = contender.name, config.benchmark.sentences
+    def __init__(self, config: BenchmarkConfig, variant: Variant) -> None:
+        self.name, self._sentences = variant.name, config.benchmark.sentences
         self._connection, theirs = SPAWN.Pipe()
-        self._process = SPAWN.Process(target=work, args=(theirs, config, contender), daemon=True)
+        self._process = SPAWN.Process(target=work, args=(theirs, config, variant), daemon=True)
         self._process.start()
         theirs.close()  # so that its end is seen here
         self._answer()  # it has warmed up, so that it does not while another is timed
@@ -227,7 +227,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 def peak_of_process(process: int | str) -> int:
-    """Bytes that a running process has had at most; 0 device there is no /proc to ask.
+    """Bytes that a running process has had at most; 0 if there is no /proc to ask.
 
     The kernel's other figure, ru_maxrss, begins with what the parent had when it started the process.
     """
@@ -235,5 +235,5 @@ def peak_of_process(process: int | str) -> int:
         status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
     except OSError:
         return 0
-    found = re.search(r"VmHWM:\s*(\d+) kB", status)
-    return 1024 * int(found[1]) if found else 0
+    peak = re.search(r"VmHWM:\s*(\d+) kB", status)
+    return 1024 * int(peak[1]) if peak else 0
