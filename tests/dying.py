@@ -62,7 +62,8 @@ def main() -> None:
     # Once, before the processes part: what training imports sooner or later.
     import torch._dynamo  # noqa: F401
 
-    import seq2seq.build.training  # noqa: F401
+    import seq2seq.build.training
+    import seq2seq.training.curves  # noqa: F401
 
     for name, deaths in wanted.items():
         run = dataclasses.replace(settings, name=name)

@@ -93,6 +93,7 @@ def assert_same(run: Path, other: Path) -> None:
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
     assert rows(run) == rows(other)
     assert points(run) == points(other)
+    assert (run / "curves.png").exists()
     assert not [*run.glob(".*.tmp"), *run.glob(".*.old")]
 
 

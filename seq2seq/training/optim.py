@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
-from seq2seq.settings.schema import LOWER_IS_BETTER, OptimizerConfig, PlateauConfig, ScheduleConfig
-from seq2seq.training.state import require_keys
+from seq2seq.settings.schema import OptimizerConfig, PlateauConfig, ScheduleConfig
+from seq2seq.training.state import higher_is_better, require_keys
 
 OPTIMIZERS: dict[str, type[Adam]] = {"adam": Adam, "adamw": AdamW}
 
@@ -26,13 +27,6 @@ def new_optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerConfig)
         weight_decay=settings.weight_decay,
         fused=True,
     )
-
-
-def higher_is_better(metric: str, value: float) -> float:
-    """``value`` of a metric so that a higher one is better; NaN is the worst there is."""
-    if math.isnan(value):
-        return -math.inf
-    return -value if metric in LOWER_IS_BETTER else value
 
 
 def warmup(step: int, warmup_steps: int) -> float:
@@ -149,6 +143,15 @@ class Ema:
             kept = parameter.detach().clone()
             parameter.copy_(average)
             average.copy_(kept)
+
+    @contextmanager
+    def in_place_of_weights(self, model: nn.Module) -> Iterator[None]:
+        """The model has the average for its weights in this block."""
+        self.swap(model)
+        try:
+            yield
+        finally:
+            self.swap(model)
 
     def load_weights(self, weights: Iterable[Tensor]) -> None:
         """Resume from saved ``weights``."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from seq2seq.errors import CheckpointError
+from seq2seq.settings.schema import LOWER_IS_BETTER, TrainerConfig
 
 
 def require_keys(state: Mapping[str, Any], keys: Iterable[str], owner: str) -> None:
@@ -17,6 +19,13 @@ def require_keys(state: Mapping[str, Any], keys: Iterable[str], owner: str) -> N
     if missing or unknown:
         parts = [f"lacks {name}" for name in sorted(missing)] + [f"has also {name}" for name in sorted(unknown)]
         raise CheckpointError(f"the saved state of the {owner} {', '.join(parts)}: it is of another version")
+
+
+def higher_is_better(metric: str, value: float) -> float:
+    """``value`` of a metric so that a higher one is better; NaN is the worst there is."""
+    if math.isnan(value):
+        return -math.inf
+    return -value if metric in LOWER_IS_BETTER else value
 
 
 @dataclass
@@ -32,6 +41,28 @@ class TrainState:
     validated: dict[str, float] = field(default_factory=dict)  # metrics of the last validation
     validated_step: int = 0
     seconds: float = 0.0  # spent in earlier starts of this run
+
+    def validated_by(self, metrics: dict[str, float], metric: str) -> bool:
+        """Take down a validation's ``metrics``; gives whether it is the best by ``metric``."""
+        self.validated, self.validated_step = metrics, self.step
+        better = not self.best or (
+            higher_is_better(metric, metrics[metric]) > higher_is_better(metric, self.best[metric])
+        )
+        if better:
+            self.best, self.best_step, self.waited = metrics, self.step, 0
+        else:
+            self.waited += 1
+        return better
+
+    def end(self, settings: TrainerConfig) -> str | None:
+        """Why training is over by ``settings``; None if it is not."""
+        if settings.patience is not None and self.waited >= settings.patience:
+            return f"no better {settings.metric} in {self.waited} validations"
+        if settings.max_steps is not None and self.step >= settings.max_steps:
+            return f"max_steps={settings.max_steps}"
+        if settings.max_epochs is not None and self.epoch >= settings.max_epochs:
+            return f"max_epochs={settings.max_epochs}"
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         """All of it."""

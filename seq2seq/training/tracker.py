@@ -15,16 +15,16 @@ from typing import Any, NamedTuple
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from seq2seq.decoding.heatmap import attention_heatmap
 from seq2seq.decoding.translator import Translation
 from seq2seq.runs.layout import NO_CHOICES, ROWS
 from seq2seq.settings.compose import to_yaml
 from seq2seq.settings.schema import TrainConfig, flat, training_keys
-from seq2seq.training.curves import draw_curves
 
 EVENTS, CURVES = "events.out.tfevents.*", "curves.png"
 FIRST_HPARAMS = (r"model\.\w+_(size|layers)", r"model\.dropout\.\w+", r"optimizer\.lr")
 """TensorBoard sorts columns by name: a number before theirs puts these first."""
+SECTIONS = {"average": "valid_average"}
+"""Of TensorBoard, which opens the first two of its tab TIME SERIES: these are to be train and valid."""
 HPARAM_METRICS = ("valid/bleu", "valid/chrf", "valid/ppl")
 LAYOUT = {
     "train and validation": {
@@ -85,15 +85,17 @@ class Tracker:
     def scalars(self, group: str, values: Mapping[str, float], step: int, epoch: int | None = None) -> None:
         """``group``/name for each value, and one line of metrics.jsonl, with the ``epoch`` if it is given."""
         for name, value in values.items():
-            self._writer.add_scalar(f"{group}/{name}", value, step)
+            self._writer.add_scalar(f"{SECTIONS.get(group, group)}/{name}", value, step)
         finite = {name: value if math.isfinite(value) else str(value) for name, value in values.items()}
         when = {"time": round(time.time(), 3), "step": step, **({} if epoch is None else {"epoch": epoch})}
         self._jsonl.write(json.dumps({**when, "kind": group, **finite}) + "\n")
 
     def samples(self, translations: Sequence[Translation], references: Sequence[str], step: int) -> None:
         """Source, reference and translation as text, and the attention of each translation as a picture."""
-        digits = len(str(len(translations) - 1))  # so that 10 comes after 9
-        for i, (translation, reference) in enumerate(zip(translations, references, strict=False)):
+        from seq2seq.decoding.heatmap import attention_heatmap  # and matplotlib: training starts sooner without
+
+        digits = len(str(len(translations)))  # so that 10 comes after 9
+        for i, (translation, reference) in enumerate(zip(translations, references, strict=False), 1):
             number = f"{i:0{digits}}"
             rows = [
                 ("source", translation.source),
@@ -104,14 +106,16 @@ class Tracker:
             self._writer.add_text(f"samples/{number}", "| | |\n|---|---|\n" + table, step)
             best = translation.candidates[0]
             if best.pieces:
-                title = f"validation sentence {i + 1}, update {step:,}"
+                title = f"validation sentence {i}, update {step:,}"
                 figure = attention_heatmap(best.weights, translation.src_pieces, best.pieces, title)
-                self._writer.add_figure(f"attention/{number}", figure, step, close=False)
+                self._writer.add_figure(f"valid_attention/{number}", figure, step, close=False)
 
     def draw_curves(self, at_most_every: float = 0.0) -> None:
         """Draw the curves so far into curves.png, unless that was done in the last so many seconds."""
         if time.monotonic() - self._drawn < at_most_every:
             return
+        from seq2seq.training.curves import draw_curves  # and matplotlib
+
         self._jsonl.flush()
         draw_curves(self._directory / ROWS, self._directory / CURVES, self._directory.name)
         self._drawn = time.monotonic()

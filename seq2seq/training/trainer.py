@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from itertools import islice
 from typing import Any
 
@@ -26,7 +26,7 @@ from seq2seq.settings.schema import TrainerConfig
 from seq2seq.storage.atomic import naming
 from seq2seq.training.failures import diverged, too_large
 from seq2seq.training.meter import Meter
-from seq2seq.training.optim import Constant, Ema, higher_is_better, mean_of, set_lr
+from seq2seq.training.optim import Constant, Ema, mean_of, set_lr
 from seq2seq.training.progress import Progress
 from seq2seq.training.state import TrainState, require_keys
 from seq2seq.training.stopping import StopRequest
@@ -88,7 +88,7 @@ class Trainer:
             if self.state.step == 0:
                 self._try_largest()
                 self._save_last()
-            reason = self._stop_reason() or self._loop(asked)
+            reason = self.state.end(self.settings) or self._loop(asked)
             if reason is None:
                 self._save_last()
             else:
@@ -122,7 +122,7 @@ class Trainer:
                 if self._due("steps", self.state.step):
                     self._validate()
                     self._save_last()
-                if reason := self._stop_reason():
+                if reason := self.state.end(self.settings):
                     return reason
                 if stop.signal:
                     return None
@@ -133,7 +133,7 @@ class Trainer:
             if self._due("epochs", self.state.epoch):
                 self._validate()
                 self._save_last()
-            if reason := self._stop_reason():
+            if reason := self.state.end(self.settings):
                 return reason
             if stop.signal:
                 return None
@@ -209,19 +209,9 @@ class Trainer:
     def _due(self, unit: str, count: int) -> bool:
         return self.settings.validate_unit == unit and count % self.settings.validate_every == 0
 
-    def _stop_reason(self) -> str | None:
-        settings, state = self.settings, self.state
-        if settings.patience is not None and state.waited >= settings.patience:
-            return f"no better {settings.metric} in {state.waited} validations"
-        if settings.max_steps is not None and state.step >= settings.max_steps:
-            return f"max_steps={settings.max_steps}"
-        if settings.max_epochs is not None and state.epoch >= settings.max_epochs:
-            return f"max_epochs={settings.max_epochs}"
-        return None
-
     def _validate(self) -> None:
         """Validate (the average, if there is one), report, save best/ and step-N/."""
-        with self._averaged():
+        with self.ema.in_place_of_weights(self.model) if self.ema else nullcontext():
             result = self.validator.validate(self.progress.of_validation)
             self._report_validation(result)
             if self.settings.keep_last:
@@ -230,28 +220,11 @@ class Trainer:
         self.schedule.on_validation(result.metrics)
         self.tracker.draw_curves(at_most_every=CURVES_EVERY)
 
-    @contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """The moving average in place of the model's weights, if there is one."""
-        if self.ema:
-            self.ema.swap(self.model)
-        try:
-            yield
-        finally:
-            if self.ema:
-                self.ema.swap(self.model)
-
     def _report_validation(self, result: ValidationResult, group: str = "valid") -> None:
         """Write the result down; save best/ if it is better."""
         step, metric, metrics = self.state.step, self.settings.metric, result.metrics
-        self.state.validated, self.state.validated_step = metrics, step
-        best = higher_is_better(metric, self.state.best.get(metric, math.nan))
-        better = not self.state.best or higher_is_better(metric, metrics[metric]) > best
-        if better:
-            self.state.best, self.state.best_step, self.state.waited = metrics, step, 0
+        if better := self.state.validated_by(metrics, metric):
             self._save("best")
-        else:
-            self.state.waited += 1
         self.tracker.scalars(group, {**metrics, f"best_{metric}": self.state.best[metric]}, step, self.state.epoch)
         self.tracker.samples(result.translations[: self.settings.num_samples], self.validator.text.tgt, step)
         logger.info(

@@ -15,7 +15,6 @@ from seq2seq.training.optim import (
     InverseSqrt,
     Linear,
     Plateau,
-    higher_is_better,
     mean_of,
     new_optimizer,
     set_lr,
@@ -127,10 +126,6 @@ def test_the_others_have_no_state(schedule: Constant) -> None:
     assert schedule.state_dict() == {}
     schedule.load_state_dict({})
     assert factors(schedule, 1, 5) == before
-
-
-def test_higher_is_better() -> None:
-    assert [higher_is_better(metric, 2.0) for metric in ("loss", "ppl", "bleu", "chrf")] == [-2, -2, 2, 2]
 
 
 def test_set_lr_reaches_every_group() -> None:

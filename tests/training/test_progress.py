@@ -35,10 +35,22 @@ def test_the_bar_moves_with_every_update_and_ends_at_the_end(monkeypatch: pytest
         progress.show(VALUES, TrainState(step=6, epoch=2, best={"bleu": 31.26}))
         progress.finish(6)  # before all ten: no better BLEU for too long
         assert (progress._bar.n, progress._bar.total) == (6, 6)
-    last = terminal.getvalue().split("\r")[-1]
-    assert "100%" in last
-    for part in ("6/6", "epoch 3", "loss 2.345", "rate 1.5e-03", "BLEU 31.3", "4,321 tokens/s"):
-        assert part in last
+    bar, values = terminal.getvalue().rstrip("\n").split("\r")[-2:]
+    assert "training 100%" in bar
+    assert "6/6" in bar
+    assert values.rstrip() == "epoch 3 · loss 2.345 · rate 1.5e-03 · best BLEU 31.3 · 4,321 tokens/s"
+    assert len(values) < 80
+
+
+def test_more_updates_than_foreseen_still_have_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sampled pieces may make another batch."""
+    terminal = terminal_of(monkeypatch)
+    with Progress(total=2) as progress:
+        for step in range(1, 4):
+            progress.advance(step)
+            progress._bar.refresh()
+    assert "training 100%" in terminal.getvalue().rstrip("\n").split("\r")[-2]
+    assert "3/3" in terminal.getvalue()
 
 
 def test_resumed_runs_begin_where_they_were(monkeypatch: pytest.MonkeyPatch) -> None:

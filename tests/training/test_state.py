@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +10,10 @@ import pytest
 import torch
 
 from seq2seq.errors import CheckpointError
-from seq2seq.settings.schema import PlateauConfig
+from seq2seq.settings.schema import PlateauConfig, TrainerConfig
 from seq2seq.training.meter import Meter
 from seq2seq.training.optim import Plateau
-from seq2seq.training.state import TrainState
+from seq2seq.training.state import TrainState, higher_is_better
 
 OWNERS: dict[str, Callable[[], Any]] = {
     "trainer": TrainState,
@@ -40,3 +41,35 @@ def test_a_state_comes_back(name: str) -> None:
     assert changed != owner.state_dict()
     other.load_state_dict(changed)
     assert other.state_dict() == changed
+
+
+def test_higher_is_better() -> None:
+    assert [higher_is_better(metric, 2.0) for metric in ("loss", "ppl", "bleu", "chrf")] == [-2, -2, 2, 2]
+    assert higher_is_better("loss", math.nan) == higher_is_better("bleu", math.nan) == -math.inf
+
+
+def test_the_best_validation_is_kept_and_the_others_are_waited_through() -> None:
+    state = TrainState()
+    losses = [math.nan, 3.0, 2.0, 2.0, math.nan, 2.5, 1.0]
+    better, waited = [], []
+    for state.step, loss in enumerate(losses, 1):
+        better.append(state.validated_by({"loss": loss}, "loss"))
+        waited.append(state.waited)
+    assert better == [True, True, True, False, False, False, True]
+    assert waited == [0, 0, 0, 1, 2, 3, 0]
+    assert (state.best, state.best_step) == ({"loss": 1.0}, 7)
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"patience": 3}, "no better bleu in 3 validations"),
+        ({"max_steps": 50}, "max_steps=50"),
+        ({"max_epochs": 4}, "max_epochs=4"),
+        ({"patience": 4, "max_steps": 51, "max_epochs": 5}, None),
+    ],
+)
+def test_training_is_over_at_the_first_limit(limits: dict[str, Any], reason: str | None) -> None:
+    settings = TrainerConfig(**{"max_epochs": None, **limits})
+    assert TrainState(step=50, epoch=4, waited=3).end(settings) == reason
+    assert TrainState(step=49, epoch=3, waited=2).end(settings) is None
