@@ -17,9 +17,9 @@ class Phrase:
 
 @dataclass(frozen=True)
 class NounPhrase:
-    """A noun with its determiner: the, this, a, none, own (the possessive of `owner`) or which.
+    """A noun with its determiner: the, this, a, none, own (the possessive of ``owner``) or which.
 
-    A `count` (a number, or *wie viele*) goes with the determiner none and a plural.
+    A ``count`` (a number, or *wie viele*) goes with the determiner none and a plural.
     """
 
     noun: Noun
@@ -40,7 +40,7 @@ Participant = NounPhrase | Pronoun | Name
 
 @dataclass(frozen=True)
 class Prepositional:
-    """A preposition and its object; `case` is acc, dat or (in comparisons) nom."""
+    """A preposition and its object; ``case`` is acc, dat or (in comparisons) nom."""
 
     de: str
     case: str
@@ -55,9 +55,9 @@ Complement = Phrase | Prepositional
 class Clause:
     """One clause.
 
-    `tense` is present, past or future. `aspect` is simple, now (German *gerade*, English progressive) or
-    posture (a progressive in English only: *liegt*, is lying). `fond` is German *gern*.
-    A `fronted` clause has its first time adverbial in front.
+    ``tense`` is present, past or future. ``aspect`` is simple, now (German *gerade*, English progressive) or
+    posture (a progressive in English only: *liegt*, is lying). ``fond`` is German *gern*.
+    A ``fronted`` clause has its first time adverbial in front.
     """
 
     subject: Participant
@@ -81,9 +81,9 @@ class Clause:
 class Sentence:
     """A clause as a sentence.
 
-    `kind` is statement, question or command. A question may have a question word (`wh`) or a questioned
-    direct object (`asked`) in front. A `conjunction` joins a subordinate clause, which goes first if
-    `inverted`; or the sentence is a fixed `intro` with the clause subordinate to it.
+    ``kind`` is statement, question or command. A question may have a question word (``wh``) or a questioned
+    direct object (``asked``) in front. A ``conjunction`` joins a subordinate clause, which goes first if
+    ``inverted``; or the sentence is a fixed ``intro`` with the clause subordinate to it.
     """
 
     clause: Clause
@@ -99,14 +99,14 @@ class Sentence:
 
 def participants(sentence: Sentence) -> list[tuple[Verb, NounPhrase]]:
     """Every noun phrase of a sentence with the verb that governs it, subjects left out."""
-    found = []
+    governed: list[tuple[Verb, NounPhrase]] = []
     for clause in (sentence.clause, sentence.subordinate):
         if clause is not None:
             parts = [clause.object, clause.dative, clause.predicate, clause.place, *clause.manners]
             parts += [sentence.asked] if clause is sentence.clause else []
             inner = [part.object if isinstance(part, Prepositional) else part for part in parts]
-            found += [(clause.verb, part) for part in inner if isinstance(part, NounPhrase)]
-    return found
+            governed += [(clause.verb, part) for part in inner if isinstance(part, NounPhrase)]
+    return governed
 
 
 def subjects(sentence: Sentence) -> list[NounPhrase]:

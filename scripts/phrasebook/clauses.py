@@ -66,8 +66,8 @@ class Clauses(Phrases):
             manners=self.manners(frame, mode, subject, place is not None),
         )
         part = clause.object
-        each = "each" in frame.extras and form(subject) == "wir"
-        if each and isinstance(part, NounPhrase) and part.det == "a":
+        one_a_person = "each" in frame.extras and form(subject) == "wir"
+        if one_a_person and isinstance(part, NounPhrase) and part.det == "a":
             raise UnsayableError  # several people do not share a hat
         return clause
 
@@ -264,7 +264,7 @@ class Clauses(Phrases):
         return next(row.modals.split() for row in self.lexicon.reasons if row.theme == theme)
 
     def themed(self, column: str, mode: str) -> tuple[Frame, str]:
-        """A frame and one of its themes out of `because` or `despite`."""
+        """A frame and one of its themes out of ``because`` or ``despite``."""
         theme = self.pick(sorted({row.theme for row in self.lexicon.reasons}), column)
         frames = [f for f in self.lexicon.frames if has_class(getattr(f, column), theme) and mode in f.modes]
         return self.pick(frames, column), theme

@@ -76,10 +76,10 @@ def hold_out(pairs: Iterable[Pair], rng: Random) -> frozenset[Combination]:
     return frozenset(rng.sample(frequent, round(HELD_OUT_SHARE * len(frequent))))
 
 
-def build(lexicon: Lexicon | None = None, seed: int = SEED) -> Corpus:
+def build() -> Corpus:
     """Draw the corpus and split it."""
-    rng = Random(seed)
-    pairs = draw_pairs(Grammar(lexicon or Lexicon(), rng), POOL_SIZE)
+    rng = Random(SEED)
+    pairs = draw_pairs(Grammar(Lexicon(), rng), POOL_SIZE)
     held_out = hold_out(pairs, rng)
     novel = [pair for pair in pairs if pair.combinations & held_out]
     plain = [pair for pair in pairs if not pair.combinations & held_out]

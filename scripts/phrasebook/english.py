@@ -61,7 +61,7 @@ def form(subject: Participant) -> str:
 
 
 def modal_group(clause: Clause, infinitive: str) -> tuple[str, str, str]:
-    """The verb group of a clause with a modal; see `verb_group`."""
+    """The verb group of a clause with a modal; see ``verb_group``."""
     modal, past, person = clause.modal, clause.tense == "past", form(clause.subject)
     assert modal is not None
     rest = join(modal.en_rest, infinitive)

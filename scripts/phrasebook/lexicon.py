@@ -1,4 +1,4 @@
-"""The lexicon: one frozen dataclass per table of `data/phrasebook/lexicon`, field for column."""
+"""The lexicon: one frozen dataclass per table of ``data/phrasebook/lexicon``, field for column."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Noun:
-    """A noun; `oblique` is the accusative and dative singular of the weak nouns.
+    """A noun; ``oblique`` is the accusative and dative singular of the weak nouns.
 
-    `gender` is m, f, n or p (plural only); `number` is both, sg, pl or mass; `sex` (m, f or empty) picks
-    the pronoun for a person; `classes` are the selectional classes.
+    ``gender`` is m, f, n or p (plural only); ``number`` is both, sg, pl or mass; ``sex`` (m, f or empty) picks
+    the pronoun for a person; ``classes`` are the selectional classes.
     """
 
     de: str
@@ -34,7 +34,7 @@ class Noun:
 class Verb:
     """A verb with its principal parts in both languages.
 
-    `case` is acc, dat or preposition+case; `preterite` is set for the verbs whose past is not the perfect.
+    ``case`` is acc, dat or preposition+case; ``preterite`` is set for the verbs whose past is not the perfect.
     """
 
     id: str
@@ -56,8 +56,8 @@ class Verb:
 class Frame:
     """What a verb may be said of: classes of its subject and complements, and the modes it may take.
 
-    `modes` is a set of letters: h habit, p past, f future, n now (progressive), m modal, c command,
-    g gern ("like doing"), s state, l position. `because` and `despite` name themes of `Reason`.
+    ``modes`` is a set of letters: h habit, p past, f future, n now (progressive), m modal, c command,
+    g gern ("like doing"), s state, l position. ``because`` and ``despite`` name themes of ``Reason``.
     """
 
     verb: str
@@ -78,7 +78,7 @@ class Frame:
 class Reason:
     """A state of affairs that explains (or fails to prevent) the frames of its theme.
 
-    `tense` is any or past; `modals` are those that fit its consequences.
+    ``tense`` is any or past; ``modals`` are those that fit its consequences.
     """
 
     theme: str
@@ -92,9 +92,9 @@ class Reason:
 
 @dataclass(frozen=True)
 class Adjective:
-    """An adjective; `stem` takes the endings, `use` is both, attr, pred or comp (comparisons only).
+    """An adjective; ``stem`` takes the endings, ``use`` is both, attr, pred or comp (comparisons only).
 
-    `excess` says whether *zu* makes sense; `contrast` lists the adjectives that make sense after *but*.
+    ``excess`` says whether *zu* makes sense; ``contrast`` lists the adjectives that make sense after *but*.
     """
 
     de: str
@@ -146,7 +146,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class Time:
-    """A time adverbial; `tense` says which clauses take it, `front` whether it may open a sentence."""
+    """A time adverbial; ``tense`` says which clauses take it, ``front`` whether it may open a sentence."""
 
     de: str
     en: str
@@ -156,7 +156,7 @@ class Time:
 
 @dataclass(frozen=True)
 class Manner:
-    """A manner adverbial, found by the `key` that frames name in their extras."""
+    """A manner adverbial, found by the ``key`` that frames name in their extras."""
 
     key: str
     de: str
@@ -175,7 +175,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Pronoun:
-    """A personal pronoun; `form` and `en_form` say which verb form it takes as a subject."""
+    """A personal pronoun; ``form`` and ``en_form`` say which verb form it takes as a subject."""
 
     key: str
     nominative: str
@@ -233,7 +233,7 @@ def has_class(classes: str, wanted: str) -> bool:
 
 
 def read_table(path: Path, row: type[Row]) -> tuple[Row, ...]:
-    """Read a tab-separated table whose header names the fields of `row`; "-" stands for empty."""
+    """Read a tab-separated table whose header names the fields of ``row``; "-" stands for empty."""
     header, *lines = path.read_text(encoding="utf-8").splitlines()
     columns = header.split("\t")
     cells = ([("" if cell == "-" else cell) for cell in line.split("\t")] for line in lines)

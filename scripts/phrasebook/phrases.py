@@ -65,23 +65,23 @@ class Phrases:
     def forms(self, noun: Noun, dets: str, many: bool = True) -> list[tuple[str, bool, bool]]:
         """The (determiner, plural, counted) a noun may take out of the determiners allowed."""
         singular, plural = noun.number != "pl", noun.number in ("both", "pl")
-        found: list[tuple[str, bool, bool]] = []
+        forms: list[tuple[str, bool, bool]] = []
         for det in dets.split():
             if det == "the1":
-                found.append(("the", False, False))
+                forms.append(("the", False, False))
             elif det in ("the", "own", "this", "which"):
-                found += [(det, False, False)] * 2 * singular
-                found += [(det, True, False)] * (plural and (det != "own" or many))
+                forms += [(det, False, False)] * 2 * singular
+                forms += [(det, True, False)] * (plural and (det != "own" or many))
             elif det == "a":
-                found += [(det, False, False)] * 2 * (noun.number in ("both", "sg"))
+                forms += [(det, False, False)] * 2 * (noun.number in ("both", "sg"))
             elif det == "num":
-                found += [("none", True, True)] * (noun.number == "both")
+                forms += [("none", True, True)] * (noun.number == "both")
             else:
-                found += [("none", noun.number != "mass", False)] * (noun.number != "sg")
-        return found
+                forms += [("none", noun.number != "mass", False)] * (noun.number != "sg")
+        return forms
 
     def noun_phrase(self, noun: Noun, dets: str, owner: Pronoun | None, adjectives: float) -> NounPhrase:
-        """A noun with a determiner out of `dets` and, with some probability, an adjective."""
+        """A noun with a determiner out of ``dets`` and, with some probability, an adjective."""
         if has_class(noun.classes, "people professional"):
             dets = " ".join(det for det in dets.split() if det != "own") or "the"
         if has_class(noun.classes, "unique"):
@@ -190,7 +190,7 @@ class Phrases:
     # Complements
 
     def place(self, kind: str, classes: str, adjectives: float = 0.12) -> Complement:
-        """A place of one of the classes; `kind` is loc, dir or from."""
+        """A place of one of the classes; ``kind`` is loc, dir or from."""
         spots: list[Spot] = [spot for spot in self.lexicon.spots if has_class(spot.classes, classes)]
         places = [place for place in self.lexicon.places if has_class(place.classes, classes)]
         options: list[Spot | Place] = [*spots, *places]
@@ -241,7 +241,7 @@ class Phrases:
         return ()
 
     def time(self, *tenses: str, part: str = "") -> Phrase:
-        """A time adverbial for one of the tenses; `part` of the day (morning or evening) rules some out."""
+        """A time adverbial for one of the tenses; ``part`` of the day (morning or evening) rules some out."""
         times = [time for time in self.lexicon.times if time.tense in tenses]
         chosen = self.pick([t for t in times if not any(word in t.de for word in UNFIT.get(part, ()))])
         return Phrase(chosen.de, chosen.en)
