@@ -67,6 +67,13 @@ def test_a_row_for_each_target_and_a_column_for_each_source() -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("source", "translation")
 
 
+def test_a_title_is_no_formula() -> None:
+    figure = attention_heatmap(torch.ones(1, 1), ["a"], ["x"], "sentence 1, update $1$")
+    title = figure.axes[0].title
+    assert title.get_text() == "sentence 1, update $1$"
+    assert not title.get_parse_math()
+
+
 def test_many_pieces_fit_a_picture_of_bounded_size() -> None:
     figure, axes, _ = draw([f"s{i}" for i in range(70)], [f"t{i}" for i in range(80)])
     assert tuple(figure.get_size_inches()) == (24, 24)

@@ -32,6 +32,15 @@ def test_a_missing_or_unknown_key_is_refused(name: str) -> None:
         OWNERS[name]().load_state_dict({**state, "more": 1})
 
 
+def test_the_names_are_those_of_format_2() -> None:
+    """What earlier versions saved is to be read."""
+    state = "step epoch batch waited best best_step validated validated_step seconds"
+    meter = "loss nll norm skipped tokens real padded updates seconds"
+    assert [*OWNERS["trainer"]().state_dict()] == state.split()
+    assert [*OWNERS["meter"]().state_dict()] == meter.split()
+    assert [*OWNERS["schedule"]().state_dict()] == ["current", "best", "waited"]
+
+
 @pytest.mark.parametrize("name", OWNERS)
 def test_a_state_comes_back(name: str) -> None:
     owner, other = OWNERS[name](), OWNERS[name]()
