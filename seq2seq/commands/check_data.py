@@ -16,12 +16,17 @@ def main() -> None:
 
 def check_data(settings: CheckConfig) -> None:
     """Print what is odd; status 1 if training would stop at something."""
-    from seq2seq.commands import checkup
+    from seq2seq.build.data import SPLITS, has_split, split_paths, tokenizers  # these import torch
+    from seq2seq.data import checkup
 
     frame.log_to(sys.stderr)
-    found = checkup.check_up(settings)
-    print(checkup.report(found))
+    data = settings.data
+    paths = {name: split_paths(data, name) for name in SPLITS if has_split(data, name)}
+    splits = {name: checkup.read(files) for name, files in paths.items()}
+    examined = checkup.check_up(splits, data, lambda train: tokenizers(settings, train)[0])
+    print(checkup.report(examined))
     if settings.fix:
-        print("\n".join(checkup.fix(settings, found, Path(settings.fix))))
-    if found.stops_training:
+        originals = [path for files in paths.values() for path in files]
+        print("\n".join(checkup.write_cleaned(examined, data, originals, Path(settings.fix))))
+    if examined.stops_training:
         sys.exit(1)

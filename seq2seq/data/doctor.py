@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 BOM = b"\xef\xbb\xbf"
 LINE_SEPARATORS = "\u0085\u2028\u2029"
+STOPS = "stops with an error"
 SHOWN = 5  # line numbers, or characters, of each finding
 
 
@@ -25,12 +26,13 @@ class Finding(NamedTuple):
     total: int
     lines: list[int]  # the first of them, from 1
     training: str  # what training does about it
+    stops: bool = False  # whether that is to stop
 
 
-def finding(what: str, lines: Iterable[int], training: str) -> Finding:
-    """Of all ``lines`` that have it."""
+def finding(what: str, lines: Iterable[int], training: str, stops: bool = False) -> Finding:
+    """Of all ``lines``, their numbers from 1, that have it."""
     numbers = list(lines)
-    return Finding(what, len(numbers), numbers[:SHOWN], training)
+    return Finding(what, len(numbers), numbers[:SHOWN], training, stops)
 
 
 def named(characters: Iterable[str]) -> str:
@@ -46,10 +48,10 @@ def named(characters: Iterable[str]) -> str:
 def examine_bytes(lines: Sequence[bytes]) -> list[Finding]:
     """What can be said of a file's lines before they are text."""
     return [
-        finding("not UTF-8", _where(lines, lambda line: not is_utf8(line)), "stops with an error"),
-        finding("byte order mark", _where(lines[:1], lambda line: line.startswith(BOM)), "taken off"),
-        finding("ends in \\r\\n", _where(lines, lambda line: line.endswith(b"\r")), "\\r taken off"),
-        finding("NUL", _where(lines, lambda line: b"\0" in line), "kept as a character"),
+        finding("not UTF-8", _numbers(lines, lambda line: not is_utf8(line)), STOPS, stops=True),
+        finding("byte order mark", _numbers(lines[:1], lambda line: line.startswith(BOM)), "taken off"),
+        finding("ends in \\r\\n", _numbers(lines, lambda line: line.endswith(b"\r")), "\\r taken off"),
+        finding("NUL", _numbers(lines, lambda line: b"\0" in line), "kept as a character"),
     ]
 
 
@@ -66,17 +68,17 @@ def examine_text(lines: Sequence[str]) -> list[Finding]:
     """What is odd in the lines of one language."""
     usual = usual_script(lines)
     return [
-        finding("nothing but space", _where(lines, lambda line: not line.strip()), "drops the pair"),
-        finding("control characters", _where(lines, has_control), "kept as characters"),
-        finding("U+0085, U+2028, U+2029", _where(lines, has_separator), "kept; no line ends there"),
+        finding("nothing but space", _numbers(lines, lambda line: not line.strip()), "drops the pair"),
+        finding("control characters", _numbers(lines, has_control), "kept as characters"),
+        finding("U+0085, U+2028, U+2029", _numbers(lines, has_separator), "kept; no line ends there"),
         finding(
-            f"not in {usual.title()} script", _where(lines, lambda line: script(line) not in (usual, "")), "kept"
+            f"not in {usual.title()} script", _numbers(lines, lambda line: script(line) not in (usual, "")), "kept"
         ),
     ]
 
 
 def has_control(line: str) -> bool:
-    """Whether it has control characters; tabs, NUL and U+0085 are spoken of elsewhere."""
+    """Whether it has control characters; tabs, NUL and U+0085 have findings of their own."""
     return any(unicodedata.category(char) == "Cc" for char in set(line) - set("\t\0\u0085"))
 
 
@@ -105,7 +107,7 @@ def usual_script(lines: Sequence[str]) -> str:
     return counts.most_common(1)[0][0] if counts else "no"
 
 
-def _where(lines: Sequence[str] | Sequence[bytes], odd: Callable[..., bool]) -> Iterator[int]:
+def _numbers(lines: Sequence[str] | Sequence[bytes], odd: Callable[..., bool]) -> Iterator[int]:
     return (number for number, line in enumerate(lines, 1) if odd(line))
 
 
@@ -120,7 +122,7 @@ def examine_pairs(src: Sequence[str], tgt: Sequence[str]) -> list[Finding]:
     copies = (number for number, (one, other) in enumerate(pairs, 1) if one.strip() and one == other)
     return [
         finding("source = target", copies, "kept"),
-        finding("said before in this split", repeated, "kept"),
+        finding("duplicate in this split", repeated, "kept"),
         finding("one side far too long for the other", length_outliers(src, tgt), "kept"),
     ]
 
@@ -164,7 +166,7 @@ def misalignments(
     """The stretch, if there is one, where translations stand up to ``most`` lines off.
 
     A translation is about as long as its source: log length ratios are taken as normal, as in Gale and Church
-    (1993). For each shift the stretch is sought over which it explains the lengths best beside no shift: the
+    (1993). For each shift the stretch is sought over which it explains the lengths best, against no shift: the
     subarray of the largest sum of differences of log-likelihoods. It counts if it gains ``least_gain`` in all and
     ``least_mean`` a line, which noise does not.
     """
@@ -173,12 +175,12 @@ def misalignments(
         return []
     centre = median(ratios)
     spread = 1.4826 * median(abs(ratio - centre) for ratio in ratios) + 1e-3  # a normal's standard deviation
-    found = []
+    stretches = []
     for shift in [*range(-most, 0), *range(1, most + 1)]:
         gains = [_gain(src, tgt, i, shift, centre, spread) for i in range(len(ratios))]
         gain, first, last = best_stretch(gains)
-        found.append(Misalignment(first + 1, last, shift, gain))
-    best = max(found, key=lambda each: each.gain)
+        stretches.append(Misalignment(first + 1, last, shift, gain))
+    best = max(stretches, key=lambda stretch: stretch.gain)
     needed = max(least_gain, least_mean * (best.last - best.first))
     return [best] if best.gain > needed else []
 
@@ -188,7 +190,7 @@ def _gain(src: Sequence[str], tgt: Sequence[str], i: int, shift: int, centre: fl
     if not 0 <= i + shift < len(tgt) or i >= len(tgt):
         return 0.0
     own, other = ((length_ratio(src[i], tgt[j]) - centre) / spread for j in (i, i + shift))
-    return (min(own**2, 16.0) - min(other**2, 16.0)) / 2  # a single odd pair shall not decide
+    return (min(own**2, 16.0) - min(other**2, 16.0)) / 2  # a single odd pair must not decide
 
 
 def best_stretch(gains: Sequence[float]) -> tuple[float, int, int]:
@@ -204,17 +206,17 @@ def best_stretch(gains: Sequence[float]) -> tuple[float, int, int]:
     return best, begin, end
 
 
-# --- what can be mended ----------------------------------------------------------------------------------
+# --- a cleaned copy --------------------------------------------------------------------------------------
 
 
-def mended(src: Sequence[bytes], tgt: Sequence[bytes]) -> tuple[list[tuple[str, str]], int]:
+def cleaned(src: Sequence[bytes], tgt: Sequence[bytes]) -> tuple[list[tuple[str, str]], int]:
     """The pairs as they should be, and how many were left out: those with a side that is blank or not UTF-8."""
-    pairs = [(mended_line(one), mended_line(other)) for one, other in zip(src, tgt, strict=False)]
+    pairs = [(cleaned_line(one), cleaned_line(other)) for one, other in zip(src, tgt, strict=False)]
     kept = [(one, other) for one, other in pairs if one and other]
     return kept, max(len(src), len(tgt)) - len(kept)
 
 
-def mended_line(line: bytes) -> str:
+def cleaned_line(line: bytes) -> str:
     """Without marks, control characters and separators; "" if it can't be read."""
     if not is_utf8(line):
         return ""

@@ -41,7 +41,7 @@ def test_a_sound_corpus(data: Path) -> None:
     ]
 
 
-def test_a_spoiled_corpus_is_described_and_mended(data: Path, tmp_path: Path) -> None:
+def test_a_spoiled_corpus_is_described_and_cleaned(data: Path, tmp_path: Path) -> None:
     lines = (data / "train.src").read_bytes().split(b"\n")[:-1]
     lines[3], lines[7], lines[11] = b"caf\xe9", b"", b"a\0b"
     (data / "train.src").write_bytes(b"\n".join(lines) + b"\n")
@@ -55,19 +55,19 @@ def test_a_spoiled_corpus_is_described_and_mended(data: Path, tmp_path: Path) ->
     assert [source, "nothing", "but", "space", "1", "8", "drops", "the", "pair"] in found
     assert [source, "NUL", "1", "12", "kept", "as", "a", "character"] in found
     assert "valid: 20 source lines, 21 target lines" in said
-    mended = f"fix={tmp_path / 'fixed'}"
-    assert "valid: its sides do not belong together line by line" in check(data, mended)[1]
+    cleaned = f"fix={tmp_path / 'fixed'}"
+    assert "valid: its sides do not belong together line by line" in check(data, cleaned)[1]
     with (data / "valid.src").open("a") as file:
         file.write("and its source\n")
-    assert f"{tmp_path / 'fixed'}/train.*: 298 pairs, 2 left out" in check(data, mended)[1]
+    assert f"{tmp_path / 'fixed'}/train.*: 298 pairs, 2 left out" in check(data, cleaned)[1]
     fixed = [f"data.{split}.{side}={tmp_path / 'fixed' / split}.{side}"
              for split in ("train", "valid", "test") for side in ("src", "tgt")]  # fmt: skip
     names = ["data.src=src", "data.tgt=tgt"]
-    assert check(data, mended, *names)[0] == 1
+    assert check(data, cleaned, *names)[0] == 1
     status, said = check(data, *fixed, *names)
     assert status == 0
     assert "298 source lines, 298 target lines" in said
-    assert "choose another directory" in check(data, *fixed, *names, mended)[1]
+    assert "choose another directory" in check(data, *fixed, *names, cleaned)[1]
 
 
 def test_tokens_are_looked_at_too(data: Path) -> None:

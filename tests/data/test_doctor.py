@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq.data import doctor
+from seq2seq.data.checkup import Checkup
 from seq2seq.data.doctor import Finding, best_stretch, misalignments
 
 
@@ -44,7 +45,7 @@ def test_pairs() -> None:
     tgt = ["a dog", "gleich", "a dog", "", "long " * 40, *["a sentence like any other, too"] * 2]
     assert named(doctor.examine_pairs(src, tgt)) == {
         "source = target": [2],
-        "said before in this split": [3, 7],
+        "duplicate in this split": [3, 7],
         "one side far too long for the other": [5],
     }
 
@@ -59,10 +60,10 @@ def test_overlap() -> None:
     assert doctor.shared_with(train, [("a", "d"), ("c", "d")]).lines == [2]
 
 
-def test_mending_keeps_pairs_aligned() -> None:
+def test_cleaning_keeps_pairs_aligned() -> None:
     src = [b"\xef\xbb\xbfa", b"caf\xe9", b"c\0c\r", b" ", b"e\xe2\x80\xa8e", b"f", b"alone"]
     tgt = [b"A", b"B", b"C", b"D", b"E", b"  F\x07", b""]
-    assert doctor.mended(src, tgt) == ([("a", "A"), ("c c", "C"), ("e e", "E"), ("f", "F")], 3)
+    assert doctor.cleaned(src, tgt) == ([("a", "A"), ("c c", "C"), ("e e", "E"), ("f", "F")], 3)
 
 
 def corpus(size: int, seed: int = 0) -> tuple[list[str], list[str]]:
@@ -108,3 +109,9 @@ def test_best_stretch_is_that_of_all(gains: list[int]) -> None:
     total, first, last = best_stretch(gains)
     assert total == max(sums.values())
     assert sums[first, last] == total
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_whether_training_stops_is_no_matter_of_words(stops: bool) -> None:
+    finding = Finding("odd", 1, [3], "stops nothing, in spite of this word", stops)
+    assert Checkup({"train": [finding]}, {}, {}).stops_training == stops
