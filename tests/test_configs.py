@@ -4,20 +4,21 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from seq2seq.build.model import model
 from seq2seq.commands import frame
-from seq2seq.commands.explain import explain
-from seq2seq.errors import CheckpointError, UserError
+from seq2seq.commands.explain import one_line
+from seq2seq.errors import CheckpointError
 from seq2seq.model import ATTENTIONS
+from seq2seq.runs.checkpoint import checkpoint_path
 from seq2seq.runs.layout import run_path
 from seq2seq.settings.compose import load_settings, overridden, read_train_config, register_schemas, to_yaml
 from seq2seq.settings.schema import COMMANDS, GROUPS, DecodeConfig, DecodeConfigOverrides, TrainConfig, flat
@@ -43,10 +44,13 @@ def settings_of(*overrides: str, script: str = "train") -> TrainConfig:
 
 
 def error_of(*overrides: str, script: str = "train") -> str:
-    with pytest.raises((UserError, HydraException, OmegaConfBaseException)) as caught:
-        settings_of(*overrides, script=script)
-    error = caught.value
-    line = str(error) if isinstance(error, UserError) else explain(error, COMMANDS[script])
+    """The one line that these overrides, given on the command line, end with."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [script, *overrides])
+        with pytest.raises(Exception, match=r".") as caught:
+            settings_of(*overrides, script=script)
+        line = one_line(caught.value, COMMANDS[script])
+    assert line
     assert "\n" not in line
     return line
 
@@ -96,8 +100,8 @@ def test_decode_overrides_have_the_same_keys() -> None:
         (["model.dropout.embeding=0"], "model.dropout.embeding: no such setting; did you mean model.dropout.embedding?"),
         (["attention=bahdanau", "attention.score=dot"], "attention.score: no such setting here; attention=luong has it"),
         (["+nonsense=1"], "nonsense: no such setting"),
-        (["+trainer.max_stepz=1"], "trainer.max_stepz: no such setting; did you mean max_steps?"),
-        (["trainer.max_steps=abc"], "trainer.max_steps: Value 'abc' of type 'str' could not be converted to Integer"),
+        (["+trainer.max_stepz=1"], "trainer.max_stepz: no such setting; did you mean trainer.max_steps?"),
+        (["trainer.max_steps=abc"], "trainer.max_steps=abc: expected integer, at least 1, or null"),
         (["model.embedding_size=0"], "model.embedding_size=0: must be at least 1"),
         (["model.dropout.readout=1.5"], "model.dropout.readout=1.5: must be at most 0.95"),
         (["optimizer.lr=0"], "optimizer.lr=0.0: must be more than 0"),
@@ -108,7 +112,25 @@ def test_decode_overrides_have_the_same_keys() -> None:
         (["trainer.metric=blue"], "trainer.metric=blue: unknown; valid are bleu, chrf, loss, ppl; did you mean bleu?"),
         (["name=../../x"], "name=../../x: a directory's name below runs_dir, of letters, digits and . _ + -"),
         (["machine.precision=int8"], "machine.precision=int8 is for search, not for training: use auto, bf16 or fp32"),
-        (["trainer.max_epochs"], "trainer.max_epochs: not an override; write KEY=VALUE, with quotes around spaces and special signs"),
+        (["trainer.max_epochs"], "trainer.max_epochs: not an override; write KEY=VALUE, with quotes around spaces and special signs; did you mean trainer.max_epochs=…?"),
+        (["overwrite"], "overwrite: not an override; write KEY=VALUE, with quotes around spaces and special signs; did you mean overwrite=true?"),
+        (["phrasebook"], "phrasebook: not an override; write KEY=VALUE, with quotes around spaces and special signs; did you mean data=phrasebook or experiment=phrasebook?"),
+        (["device=gpu"], "device: no such setting; did you mean machine.device=cuda?"),
+        (["machine.device=gpu"], "machine.device=gpu: unknown; valid are auto, cpu, cuda, cuda:N, mps; did you mean cuda?"),
+        (["attenion=luong"], "attenion: no such setting; did you mean attention=luong?"),
+        (["attenion=lstm"], "attenion: no such setting; did you mean attention=luong or attention=bahdanau?"),
+        (["trainr.max_steps=3"], "trainr.max_steps: no such setting; did you mean trainer.max_steps?"),
+        (["bahdanau=true"], "bahdanau: no such setting; did you mean attention=bahdanau?"),
+        (["model=luong"], "model=luong: unknown; valid are base, small; did you mean attention=luong?"),
+        (["attention.name=bahdanau"], "attention.name=bahdanau: an option is chosen by its group; give attention=bahdanau"),
+        (["model=5"], "model=5: unknown; valid are base, small"),
+        (["trainer=null"], "trainer=null: unknown; valid are default"),
+        (["data=[phrasebook,b]"], "data=b: unknown; valid are phrasebook, multi30k, files"),
+        (["model.dropout=0.2"], "model.dropout=0.2: a section, not a value; its keys are model.dropout.words, model.dropout.embedding, model.dropout.layers, model.dropout.recurrent, model.dropout.readout"),
+        (["machine.fused=maybe"], "machine.fused=maybe: expected true | false"),
+        (["optimizer.betas=3"], "optimizer.betas=3: expected list of numbers"),
+        (["run=x"], "run: no such setting; seq2seq evaluate has it"),
+        (["nonsense=1"], "nonsense: no such setting; --help lists them"),
     ],
 )  # fmt: skip
 def test_wrong_settings_are_named_in_one_line(overrides: list[str], expected: str) -> None:
@@ -139,6 +161,42 @@ def test_rules_over_several_settings_name_them(overrides: list[str], names: list
 def test_evaluate_needs_a_run() -> None:
     assert error_of(script="evaluate") == "run: a value is needed; give run=…"
     assert error_of("run=x", "decode.beam_sise=3", script="evaluate").endswith("did you mean decode.beam_size?")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ("run=x decode=greedy", "decode=greedy: not a group here; did you mean decode.beam_size=1?"),
+        ("run=x model=small", "model=small: a run keeps the model that it was trained with"),
+        ("run=x trainer.max_steps=3", "trainer.max_steps: no such setting; seq2seq train has it"),
+        ("run=x device=gpu", "device: no such setting; did you mean machine.device=cuda?"),
+        ("run=x beam_size=3", "beam_size: no such setting; did you mean decode.beam_size?"),
+        ("run=x chekpoint=last", "chekpoint: no such setting; did you mean checkpoint?"),
+        ("run=x decode=9", "decode=9: unknown; valid are beam, greedy"),
+    ],
+)
+@pytest.mark.parametrize("script", ["evaluate", "translate"])
+def test_commands_without_groups_say_what_is_meant(script: str, overrides: str, expected: str) -> None:
+    assert error_of(*overrides.split(), script=script) == expected
+
+
+def test_a_run_given_by_its_name_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    assert error_of("mine", script="evaluate").endswith("; did you mean run=runs/mine?")
+    assert error_of("runs/mine", script="translate").endswith("; did you mean run=runs/mine?")
+    with pytest.raises(CheckpointError, match=r"^run=mine: no such directory; did you mean run=runs/mine\?$"):
+        checkpoint_path(Path("mine"), "best")
+    with pytest.raises(CheckpointError, match=r"^run=runs/your: no such directory; runs has mine$"):
+        checkpoint_path(Path("runs/your"), "best")
+
+
+def test_a_value_that_a_file_gives_wrongly_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line does not have it, so that it is taken from the error."""
+    monkeypatch.setattr(sys, "argv", ["train", "experiment=own"])
+    with pytest.raises(OmegaConfBaseException) as caught:
+        OmegaConf.merge(OmegaConf.structured(TrainConfig), {"seed": "first"})
+    assert one_line(caught.value, TrainConfig) == "seed=first: expected integer, at least 0"
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

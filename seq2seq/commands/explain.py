@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from hydra.errors import (
     ConfigCompositionException,
@@ -13,7 +18,9 @@ from hydra.errors import (
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from seq2seq.errors import UserError, did_you_mean, out_of_memory
-from seq2seq.settings.schema import TrainConfig, keys_of, training_keys
+from seq2seq.settings.reference import EXPERIMENT, kind, known_leaves, options
+from seq2seq.settings.rules import GPUS
+from seq2seq.settings.schema import COMMANDS, GROUPS, TrainConfig, training_keys, written
 
 OF_THE_MACHINE = {
     getattr(errno, name)
@@ -29,6 +36,8 @@ def one_line(error: Exception, schema: type) -> str | None:
         return str(error)
     if isinstance(error, HydraException | OmegaConfBaseException):
         return explain(error, schema)
+    if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):  # Hydra's
+        return _group_without_a_name()
     if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
         return f"{error.filename or 'the output'}: {error.strerror}"
     if out_of_memory(error):
@@ -40,40 +49,133 @@ def one_line(error: Exception, schema: type) -> str | None:
 def explain(error: Exception, schema: type) -> str:
     """One line for what Hydra or OmegaConf found wrong with the settings."""
     if isinstance(error, MissingConfigException):
-        return _unknown_name(error)
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        return _unknown_option(group, name, [option for option in error.options or [] if option != "schema"])
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: not an override; write KEY=VALUE, with quotes around spaces and special signs"
+        return _not_an_override(str(error.override), schema)
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key}: a value is needed; give {error.full_key}=…"
+    if match := re.match(r"Ambiguous value for argument '(.*)'", str(error)):
+        return f"{match[1]}: several values are a sweep, which needs -m; one value with a comma needs quotes"
+    if match := re.match(r"Could not override '([^']*)'\. No match in the defaults list", str(error)):
+        return _no_group(match[1], schema)
     cause = error.__cause__ if isinstance(error, ConfigCompositionException) and error.__cause__ else error
     if isinstance(cause, ConfigKeyError | ConfigAttributeError):
-        return f"{cause.full_key}: no such setting{_nearest_key(str(cause.full_key), schema)}"
-    if isinstance(cause, OmegaConfBaseException):
-        return f"{cause.full_key}: {_first_line(cause)}"
+        key = _as_given(str(cause.full_key))
+        return f"{key}: no such setting{_nearest(key, schema)}"
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        return _wrong_value(str(cause.full_key), cause, schema)
     return _first_line(error)
 
 
-def _unknown_name(error: MissingConfigException) -> str:
-    group, _, name = str(error.missing_cfg_file).rpartition("/")
-    options = [option for option in error.options or [] if option != "schema"]
+def _given(key: str) -> str:
+    """The value of a key on the command line; "" if it is not there, but in a file."""
+    values = [argument.partition("=")[2] for argument in sys.argv[1:] if argument.split("=")[0].strip("+~") == key]
+    return values[-1] if values else ""
+
+
+def _as_given(key: str) -> str:
+    """The whole key on the command line, where the error names only its first part that is unknown."""
+    given = [
+        name for argument in sys.argv[1:] if (name := argument.split("=")[0].strip("+~")).startswith(f"{key}.")
+    ]
+    return given[0] if given else key
+
+
+def _meant(names: Sequence[str]) -> str:
+    return f"; did you mean {' or '.join(filter(None, (', '.join(names[:-1]), names[-1])))}?"
+
+
+def _groups_with(option: str) -> list[str]:
+    groups = (*GROUPS, EXPERIMENT)
+    return [f"{group}={option}" for group in groups if option in [each.name for each in options(group)]]
+
+
+def _unknown_option(group: str, name: str, valid: Sequence[str]) -> str:
     if not group:
         return f"{name}: no such config"
-    hint = did_you_mean(name, options)
+    valid = valid or [option.name for option in options(group)]
+    hint = did_you_mean(name, valid)
     if group == "attention" and name in ("dot", "general", "concat"):
-        hint = f"; did you mean attention=luong attention.score={name}?"
-    return f"{group}={name}: unknown; valid are {', '.join(options)}{hint}"
+        hint = _meant([f"attention=luong attention.score={name}"])
+    elif elsewhere := _groups_with(name):
+        hint = _meant(elsewhere)
+    return f"{group}={name}: unknown; valid are {', '.join(valid)}{hint}"
 
 
-def _nearest_key(given: str, schema: type) -> str:
-    """Where else the key is, or which is nearest to it."""
-    keys = dict.fromkeys(keys_of(schema), "")
+def _group_without_a_name() -> str:
+    """For a group that was given a number or null."""
+    group = next((group for group in (*GROUPS, EXPERIMENT) if re.fullmatch(r"null|[\d.]+", _given(group))), "")
+    return _unknown_option(group, _given(group), ()) if group else "a group takes the name of an option"
+
+
+def _not_an_override(given: str, schema: type) -> str:
+    line = f"{given}: not an override; write KEY=VALUE, with quotes around spaces and special signs"
+    known = known_leaves(schema)
+    if given in known:
+        return line + _meant([f"{given}={'true' if known[given].type is bool else '…'}"])
+    if issubclass(schema, TrainConfig):
+        return line + (_meant(homes) if (homes := _groups_with(given)) else "")
+    runs = [path for path in (Path(given), Path(TrainConfig.runs_dir) / given) if path.is_dir()]
+    return line + (_meant([f"run={runs[0]}"]) if runs else "")
+
+
+def _no_group(group: str, schema: type) -> str:
+    """For a group of a training run that was given to a command which has none."""
+    value = _given(group)
+    if group not in (*GROUPS, EXPERIMENT):
+        return f"{group}: no such setting{_nearest(group, schema)}"
+    if not hasattr(schema(), group):
+        return f"{group}={value}: a run keeps the {group} that it was trained with"
+    sets = next((option.values() for option in options(group) if option.name == value), {})
+    remedy = " ".join(f"{group}.{key}={written(what)}" for key, what in sets.items())
+    return f"{group}={value}: not a group here{_meant([remedy]) if remedy else _keys_below(group, schema)}"
+
+
+def _keys_below(section: str, schema: type) -> str:
+    keys = [key for key in known_leaves(schema) if key.startswith(f"{section}.")]
+    return f"; its keys are {', '.join(keys)}" if keys else ""
+
+
+def _wrong_value(key: str, error: OmegaConfBaseException, schema: type) -> str:
+    if keys := _keys_below(key, schema):
+        return f"{key}{f'={_given(key)}' if _given(key) else ''}: a section, not a value{keys}"
+    quoted = re.search(r"[Vv]alue '(.*?)'", str(error))
+    value = quoted[1] if quoted else _given(key)
+    if key not in (known := known_leaves(schema)) or not value:
+        return f"{key}: {_first_line(error)}"
+    return f"{key}={value}: expected {kind(known[key])}"
+
+
+def _nearest(given: str, schema: type) -> str:
+    """Where else the key is, or what comes nearest to it."""
+    keys = dict.fromkeys(known_leaves(schema), "")
     if issubclass(schema, TrainConfig):
         keys.update(training_keys())
     if given in keys:
         return f" here; {keys[given]} has it"
     last = given.rpartition(".")[2]
-    homes = [key for key in keys if key.rpartition(".")[2] == last]
-    return f"; did you mean {' or '.join(homes)}?" if homes else did_you_mean(given, keys)
+    if last == "device" and _given(given).lower() in GPUS:
+        return _meant(["machine.device=cuda"])
+    meant = [key for key in keys if key.rpartition(".")[2] == last] or [
+        key for key in keys if f".{last}." in f".{key}"
+    ]
+    if not meant and issubclass(schema, TrainConfig):
+        meant = _groups_with(last) or _nearest_group(given)
+    if meant:
+        return _meant(meant)
+    for command, other in COMMANDS.items():
+        if any(f"{key}.".startswith(f"{given}.") for key in known_leaves(other)):
+            return f"; seq2seq {command.replace('_', '-')} has it"
+    return did_you_mean(given, keys) or "; --help lists them"
+
+
+def _nearest_group(given: str) -> list[str]:
+    """The group whose name comes near, with the option given, or with each."""
+    for group in difflib.get_close_matches(given, [*GROUPS, EXPERIMENT], n=1, cutoff=0.7):
+        names = [option.name for option in options(group)]
+        return [f"{group}={name}" for name in ([_given(given)] if _given(given) in names else names)]
+    return []
 
 
 def _first_line(error: Exception) -> str:

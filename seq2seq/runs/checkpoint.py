@@ -28,6 +28,7 @@ from torch import Tensor
 from seq2seq.errors import CheckpointError
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runs.layout import CONFIG, INFO, LAST, PREVIOUS, RESULT, TOKENIZER, TRAINING, WEIGHTS
+from seq2seq.settings.schema import TrainConfig
 from seq2seq.storage.atomic import atomic_directory, write_text
 from seq2seq.storage.integrity import DENIED, check_files, identities
 from seq2seq.text.tokenizer_pair import TokenizerPair
@@ -138,7 +139,13 @@ def checkpoint_path(run: Path, name: str) -> Path:
         near = sorted(
             path.name for path in run.parent.glob("*") if path.is_dir() and not path.name.startswith(".")
         )
-        raise CheckpointError(f"run={run}: no such directory; {run.parent} has {', '.join(near[:8]) or 'no runs'}")
+        below = Path(TrainConfig.runs_dir) / run
+        hint = (
+            f"did you mean run={below}?"
+            if below.is_dir()
+            else f"{run.parent} has {', '.join(near[:8]) or 'no runs'}"
+        )
+        raise CheckpointError(f"run={run}: no such directory; {hint}")
     if not (run / name / WEIGHTS).is_file():
         raise CheckpointError(f"run={run}: no checkpoint {name}/ there; has it been validated once?")
     return run / name

@@ -63,8 +63,9 @@ def options(group: str, *directories: Path) -> list[Option]:
         for directory in (shipped("configs"), *directories)
         for path in sorted((directory / group).rglob("*.yaml"))
     ]
-    schemas = GROUPS.get(group, {}).items()
-    return [Option(name, doc_of(schema) if len(schemas) > 1 else "The defaults below.") for name, schema in schemas] + files
+    schemas = GROUPS.get(group, {})
+    alone = "The defaults below." if len(schemas) == 1 else ""  # what else there is to say, the group says
+    return [Option(name, alone or doc_of(schema)) for name, schema in schemas.items()] + files
 
 
 def _comment(path: Path) -> str:
@@ -118,6 +119,19 @@ def all_sections(command: str) -> list[Section]:
     """Every setting of a command."""
     groups = [section for group in GROUPS_OF.get(command, ()) for section in group_sections(group)]
     return command_sections(command) + groups
+
+
+def known_leaves(schema: type) -> dict[str, Leaf]:
+    """Full key → setting, for all that a command takes; those of a group with each of its options."""
+    own = [leaf for leaf in leaves(schema()) if leaf.key not in GROUPS]
+    groups = GROUPS if issubclass(schema, TrainConfig) else {}
+    grouped = [
+        leaf
+        for group, schemas in groups.items()
+        for one in schemas.values()
+        for leaf in leaves(one(), f"{group}.")
+    ]
+    return {leaf.key: leaf for leaf in own + grouped}
 
 
 def kind(leaf: Leaf) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 from seq2seq.errors import ConfigError, did_you_mean
 from seq2seq.settings.schema import DecodeConfig, Leaf, MachineConfig, PlateauConfig, TrainConfig, leaves
 
+GPUS = ("gpu", "nvidia")  # what some call cuda
+
 
 def check(settings: Any) -> None:
     """Raise ``ConfigError`` for the first value that its own rule, or a rule over several, forbids."""
@@ -26,7 +28,8 @@ def check_keys(settings: Any, prefix: str = "") -> None:
     known = {item.name for item in dataclasses.fields(settings)}
     for key, value in vars(settings).items():
         if key not in known:
-            raise ConfigError(f"{prefix}{key}: no such setting{did_you_mean(key, known)}")
+            hint = did_you_mean(f"{prefix}{key}", [f"{prefix}{name}" for name in known])
+            raise ConfigError(f"{prefix}{key}: no such setting{hint}")
         if dataclasses.is_dataclass(value):
             check_keys(value, f"{prefix}{key}.")
 
@@ -35,6 +38,8 @@ def _check_value(leaf: Leaf) -> None:
     key, value = leaf.key, leaf.value
     choices, low, high, above = (leaf.metadata.get(rule) for rule in ("choices", "low", "high", "above"))
     if choices and value not in choices:
+        if key.endswith(".name"):
+            raise ConfigError(f"{key}={value}: an option is chosen by its group; give {key[:-5]}={value}")
         raise ConfigError(f"{key}={value}: unknown; valid are {', '.join(choices)}{did_you_mean(value, choices)}")
     if value is None or isinstance(value, str | list):
         return
@@ -48,11 +53,7 @@ def _check_value(leaf: Leaf) -> None:
 
 def _check_device(device: str) -> None:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        hint = (
-            "; did you mean cuda?"
-            if device.lower() in ("gpu", "nvidia")
-            else did_you_mean(device, ("cpu", "cuda"))
-        )
+        hint = "; did you mean cuda?" if device.lower() in GPUS else did_you_mean(device, ("cpu", "cuda"))
         raise ConfigError(f"machine.device={device}: unknown; valid are auto, cpu, cuda, cuda:N, mps{hint}")
 
 
