@@ -19,7 +19,7 @@ PANELS = {
     "score": [("valid", "bleu"), ("valid", "chrf")],
     "learning rate": [("train", "lr")],
 }
-NAMES = {"bleu": "BLEU", "chrf": "chrF"}
+NAMES = {"valid": "validation", "bleu": "BLEU", "chrf": "chrF"}
 
 
 def draw_curves(rows: Path, picture: Path, title: str) -> None:
@@ -39,9 +39,9 @@ def curves(points: Sequence[Mapping[str, Any]], title: str) -> Figure:
         for kind, name in shown:
             curve = [(p["step"], _finite(p[name])) for p in points if p["kind"] == kind and name in p]
             style = "o-" if kind == "valid" else "-"
-            label_of = kind if name == "loss" else NAMES.get(name, name)
+            label_of = kind if name == "loss" else name
             if curve:
-                axes.plot(*zip(*curve, strict=True), style, markersize=4, label=label_of)
+                axes.plot(*zip(*curve, strict=True), style, markersize=4, label=NAMES.get(label_of, label_of))
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
         if len(shown) > 1 and axes.lines:

@@ -28,7 +28,7 @@ def test_each_panel_has_its_curves() -> None:
     drawn = [{line.get_label(): line.get_xydata().tolist() for line in axes.lines} for axes in (loss, score, rate)]
     assert drawn[0]["train"][0] == [10, 3.0]
     assert drawn[0]["train"][1][1] != drawn[0]["train"][1][1]  # infinite: a gap
-    assert drawn[0]["valid"] == [[10, 2.5], [20, 2.0]]
+    assert drawn[0]["validation"] == [[10, 2.5], [20, 2.0]]
     assert drawn[1] == {"BLEU": [[10, 1.5], [20, 9.5]], "chrF": [[10, 20.0], [20, 30.0]]}
     assert drawn[2] == {"lr": [[10, 1e-3], [20, 2e-3]]}
 
