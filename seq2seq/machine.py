@@ -37,7 +37,7 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except AttributeError:  # another C library
         return False
-    taken = [mallopt(parameter, value) == 1 for parameter, value in KEPT.items()]  # one refused stops none of the others
+    taken = [mallopt(parameter, value) == 1 for parameter, value in KEPT.items()]  # all, even if one is refused
     if not all(taken):
         logger.info("the C library takes %d of %d settings that keep freed memory", sum(taken), len(taken))
     return all(taken)

@@ -104,6 +104,7 @@ def test_decode_overrides_have_the_same_keys() -> None:
         (["trainer.max_steps=abc"], "trainer.max_steps=abc: expected integer, at least 1, or null"),
         (["model.embedding_size=0"], "model.embedding_size=0: must be at least 1"),
         (["model.dropout.readout=1.5"], "model.dropout.readout=1.5: must be at most 0.95"),
+        (["tokenizer.character_coverage=0.9"], "tokenizer.character_coverage=0.9: must be at least 0.98"),
         (["optimizer.lr=0"], "optimizer.lr=0.0: must be more than 0"),
         (["attention=dot"], "attention=dot: unknown; valid are bahdanau, luong; did you mean attention=luong attention.score=dot?"),
         (["attention=bahdanu"], "attention=bahdanu: unknown; valid are bahdanau, luong; did you mean bahdanau?"),

@@ -1,5 +1,6 @@
 """What is found out about the machine, and what is made of it."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from reversals import new_trainer, overrides, reported, write_reversals
 
+from seq2seq import machine
 from seq2seq.errors import ConfigError
 from seq2seq.machine import choose_precision, keep_freed_memory
 
@@ -45,6 +47,28 @@ def test_what_is_asked_for_is_used() -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="an allocator of Linux")
 def test_freed_memory_is_kept() -> None:
     assert keep_freed_memory()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="an allocator of Linux")
+def test_a_refused_setting_of_memory_stops_none_of_the_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    asked = []
+
+    class Library:
+        def __init__(self, name: None) -> None:
+            pass
+
+        @staticmethod
+        def mallopt(parameter: int, value: int) -> int:
+            asked.append(parameter)
+            return int(parameter != machine.M_MMAP_THRESHOLD)
+
+    monkeypatch.setattr(machine.ctypes, "CDLL", Library)
+    assert not keep_freed_memory()
+    assert asked == list(machine.KEPT)
+    assert "takes 2 of 3 settings" in caplog.text
 
 
 def test_training_curves_of_bf16_and_fp32_agree(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import pickle
 import shutil
@@ -63,12 +62,11 @@ def with_a_target(path: Path, witness: Path) -> None:
     path.write_text(path.read_text() + "_target_: os.system\n")
 
 
-def list_anew(directory: Path) -> None:
-    """Make the checkpoint's own list of files agree with what they are now, as an attacker would."""
-    info = directory / "checkpoint.json"
-    fields = json.loads(info.read_text())
-    fields["files"] = {name: integrity.identity(directory / name) for name in fields["files"]}
-    info.write_text(json.dumps(fields))
+def list_anew(path: Path) -> None:
+    """Make a directory's own list of files, ``path``, agree with what they are now, as an attacker would."""
+    fields = json.loads(path.read_text())
+    fields["files"] = {name: integrity.identity(path.parent / name) for name in fields["files"]}
+    path.write_text(json.dumps(fields))
 
 
 PLACES = [
@@ -99,7 +97,7 @@ def test_no_file_of_a_run_can_run_code(
     witness = tmp_path / "witness"
     spoil(run / "last" / name, witness)
     if name != "checkpoint.json":
-        list_anew(run / "last")
+        list_anew(run / "last" / "checkpoint.json")
     with pytest.raises(UserError) as raised:
         use(run, training=name == "training.pt")
     assert "\n" not in str(raised.value)
@@ -107,17 +105,22 @@ def test_no_file_of_a_run_can_run_code(
     assert not witness.exists()
 
 
+@pytest.mark.parametrize("name", ["joint.subwords", "tokens.safetensors", "contents.json"])
 @pytest.mark.parametrize("spoil", [pickled, saved_by_torch])
 def test_no_file_of_the_cache_can_run_code(
-    made: Path, tmp_path: Path, spoil: Callable[[Path, Path], None]
+    made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path, Path], None], name: str
 ) -> None:
-    """A cached tokenizer, or its tokens, that can't be read is refused or made again."""
-    cache = shutil.copytree(made / "cache", tmp_path / "cache")
-    files = [path for path in cache.rglob("*") if path.is_file()]
-    assert len(files) >= 2
-    for path in files:
-        spoil(path, tmp_path / "witness")
-    settings = settings_of(*overrides(made, *SMALL, "name=cached"), f"data.cache_dir={cache}")
-    with contextlib.suppress(UserError), runs.opened(settings):
+    """It is opened, since the cache's own list agrees with it, refused with one line and made again."""
+    (entry,) = shutil.copytree(made / "cache", tmp_path / "cache").iterdir()
+    spoil(entry / name, tmp_path / "witness")
+    if name != "contents.json":
+        list_anew(entry / "contents.json")
+    settings = settings_of(*overrides(made, *SMALL, "name=cached"), f"data.cache_dir={tmp_path / 'cache'}")
+    with runs.opened(settings):
         training(settings).tracker.close()
+    (message,) = [line for line in caplog.messages if "trained again" in line]
+    assert "\n" not in message
+    if name != "contents.json":
+        assert message.startswith(f"{entry / name}: not ")
     assert not (tmp_path / "witness").exists()
+    assert (entry / name).read_bytes() == (next((made / "cache").iterdir()) / name).read_bytes()

@@ -4,11 +4,10 @@ Elliott, Frank, Sima'an and Specia, 2016, "Multi30K: Multilingual English-German
 The sentences are never part of this project: they are downloaded, or read from a directory of the user's.
 """
 
-from collections.abc import Iterable
-from difflib import get_close_matches
+from collections.abc import Collection
 from pathlib import Path
 
-from seq2seq.errors import DataError
+from seq2seq.errors import DataError, did_you_mean
 from seq2seq.storage.download import fetch
 
 COMMIT = "a3d2e0d26b56f3846f66a952536ffed4e401d05a"  # of github.com/multi30k/dataset; the hashes belong to it
@@ -76,13 +75,10 @@ def locate(split: str, src: str, tgt: str, *, root: Path | None, cache: Path) ->
     return _fetched(cache, SPLITS[split], src), _fetched(cache, SPLITS[split], tgt)
 
 
-def _check_known(kind: str, name: str, valid: Iterable[str]) -> None:
-    names = list(valid)
-    if name in names:
-        return
-    nearest = get_close_matches(name.lower(), names, n=1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    raise DataError(f"Multi30k has no {kind} {name!r}: choose one of {', '.join(names)}{hint}")
+def _check_known(kind: str, name: str, valid: Collection[str]) -> None:
+    if name not in valid:
+        hint = did_you_mean(name.lower(), valid)
+        raise DataError(f"Multi30k has no {kind} {name!r}: choose one of {', '.join(valid)}{hint}")
 
 
 def _check_published(split: str, language: str) -> None:

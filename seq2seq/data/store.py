@@ -1,4 +1,4 @@
-"""The tokens of a corpus, kept beside the tokenizers trained on it, by what they were made of."""
+"""The tokens of a corpus, kept beside the tokenizers trained on it, under a key of all that they depend on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import itertools
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -15,35 +17,63 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from seq2seq.data.batch import TokenizedPairs
-from seq2seq.errors import DataError
-from seq2seq.storage.atomic import atomic_directory
-from seq2seq.text import subwords, words
+from seq2seq.errors import DataError, UserError
+from seq2seq.storage.atomic import atomic_directory, write_text
+from seq2seq.storage.integrity import identities
 from seq2seq.text.tokenizer_pair import TokenizerPair, Train
 
 logger = logging.getLogger(__name__)
 
-TOKENS = "tokens.safetensors"
-MADE_BY = ["format 2", subwords.LIBRARY, words.LIBRARY]
-"""The format of what is kept, and the libraries that make it: another one of either makes it anew."""
+CONTENTS, TOKENS = "contents.json", "tokens.safetensors"
+VERSIONS = {"format": "3", **{library: version(library) for library in ("sentencepiece", "torchtext")}}
+"""Of what is kept, and of the libraries that make it: another one of either trains again."""
 
 
 def train_or_cached(
     cache: Path, settings: Mapping[str, object], src: Sequence[str], tgt: Sequence[str], train: Train, joint: bool
 ) -> tuple[TokenizerPair, TokenizedPairs]:
-    """Tokenizers trained on this text, and its tokens; from ``cache`` if it has them, made with ``settings``."""
-    digest = hashlib.sha256(json.dumps([MADE_BY, settings, joint], sort_keys=True).encode())
+    """Tokenizers trained on this text, and its tokens; from ``cache`` if it has them, made with ``settings``.
+
+    A cache that can't be read or written costs time and a warning, nothing else.
+    """
+    digest = hashlib.sha256(json.dumps([VERSIONS, settings, joint], sort_keys=True).encode())
     for line in [*src, *tgt]:
         digest.update(line.encode() + b"\n")
-    directory = cache / f"tokenizer-{digest.hexdigest()[:16]}"
-    if (directory / TOKENS).is_file():
+    key = digest.hexdigest()
+    directory = cache / f"tokenizer-{key[:16]}"
+    if cached := _read(directory, key):
         logger.info("tokenizer: from the cache, %s", directory)
-        return TokenizerPair.load(directory), load_tokens(directory / TOKENS)
+        return cached
     pair = TokenizerPair.train(src, tgt, train, joint)
     tokens = TokenizedPairs(pair.src.encode(src), pair.tgt.encode(tgt))
-    with atomic_directory(directory) as temporary:
-        pair.save(temporary)
-        save_tokens(tokens, temporary / TOKENS)
+    try:
+        with atomic_directory(directory) as temporary:
+            pair.save(temporary)
+            save_tokens(tokens, temporary / TOKENS)
+            write_text(temporary / CONTENTS, json.dumps(_contents(temporary, key), indent=2) + "\n")
+    except OSError as error:
+        if cached := _read(directory, key):  # another process was faster
+            return cached
+        logger.warning("%s: can't be written (%s); the next start trains again", directory, error.strerror)
     return pair, tokens
+
+
+def _read(directory: Path, key: str) -> tuple[TokenizerPair, TokenizedPairs] | None:
+    """What is kept in ``directory``, if it is what was written there under ``key``."""
+    if not directory.is_dir():
+        return None
+    try:
+        if json.loads((directory / CONTENTS).read_text(encoding="utf-8")) != _contents(directory, key):
+            raise DataError(f"{directory}: damaged, or copied from elsewhere")
+        return TokenizerPair.load(directory), load_tokens(directory / TOKENS)
+    except (UserError, OSError, ValueError) as error:
+        logger.warning("%s; the tokenizer is trained again", error)
+        return None
+
+
+def _contents(directory: Path, key: str) -> dict[str, Any]:
+    """What CONTENTS says of the other files."""
+    return {"key": key, "files": {name: file for name, file in identities(directory).items() if name != CONTENTS}}
 
 
 def save_tokens(tokens: TokenizedPairs, path: Path) -> None:
@@ -66,7 +96,7 @@ def load_tokens(path: Path) -> TokenizedPairs:
         src, tgt = (_rows(tensors[f"{side}.ids"], tensors[f"{side}.lengths"]) for side in ("src", "tgt"))
         return TokenizedPairs(src, tgt)
     except (SafetensorError, KeyError, ValueError) as error:
-        raise DataError(f"{path}: not what was cached ({error}); remove {path.parent}") from error
+        raise DataError(f"{path}: not what was cached ({error})") from error
 
 
 def _rows(ids: Tensor, lengths: Tensor) -> list[list[int]]:

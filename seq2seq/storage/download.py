@@ -1,8 +1,6 @@
 """Download one file whose SHA-256 is known, resuming where an earlier attempt broke off."""
 
-import hashlib
 import logging
-import os
 import time
 import urllib.request
 from dataclasses import dataclass
@@ -11,6 +9,8 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 
 from seq2seq.errors import DataError
+from seq2seq.storage import integrity
+from seq2seq.storage.atomic import sync
 
 log = logging.getLogger(__name__)
 
@@ -74,12 +74,13 @@ def fetch(
         raise job.failure("only http and https addresses are read", "correct the address")
     try:
         if path.exists():
-            if (found := _sha256(path)) == job.sha256:
+            if (actual := integrity.sha256(path)) == job.sha256:
                 return path
-            log.warning("%s: SHA-256 is %s, expected %s; downloading it again", path, found, job.sha256)
+            log.warning("%s: SHA-256 is %s, expected %s; downloading it again", path, actual, job.sha256)
         path.parent.mkdir(parents=True, exist_ok=True)
         _download_verified(job)
-        _publish(job.part, path)
+        sync(job.part)  # else a crash could leave the new name on an empty file
+        job.part.replace(path)
     except OSError as error:  # of the file system: those of the network have become DataError by now
         raise job.failure(_one_line(error), "make room or permission there") from error
     return path
@@ -87,19 +88,14 @@ def fetch(
 
 def _download_verified(job: _Download) -> None:
     """Fill ``job.part`` with bytes of the right hash, or delete it and raise DataError."""
-    resumed = _download(job)
-    found = _sha256(job.part)
-    if found != job.sha256 and resumed:
+    if _download(job) and integrity.sha256(job.part) != job.sha256:
         log.warning("%s: SHA-256 is wrong after resuming; starting over", job.part)
         job.part.unlink()
         _download(job)
-        found = _sha256(job.part)
-    if found != job.sha256:
+    if (actual := integrity.sha256(job.part)) != job.sha256:
         job.part.unlink()
-        raise job.failure(
-            f"SHA-256 is {found}, expected {job.sha256} (it has changed, or was altered on the way)",
-            "start again",
-        )
+        why = f"SHA-256 is {actual}, expected {job.sha256} (it has changed, or was altered on the way)"
+        raise job.failure(why, "start again")
 
 
 def _download(job: _Download) -> bool:
@@ -123,7 +119,7 @@ def _download(job: _Download) -> bool:
 
 def _kept(part: Path) -> str:
     size = part.stat().st_size if part.exists() else 0
-    return f" ({size} bytes are kept in {part.name}; the next start goes on from there)" if size else ""
+    return f" ({size} bytes are kept in {part.name}; the next start resumes there)" if size else ""
 
 
 def _transfer(job: _Download) -> bool:
@@ -208,20 +204,6 @@ def _read(response: HTTPResponse) -> bytes:
         return response.read1(CHUNK)
     except (OSError, HTTPException) as error:
         raise _LostError(error, began=True) from error
-
-
-def _publish(part: Path, path: Path) -> None:
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())  # else a crash could leave the new name on an empty file
-    part.replace(path)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _one_line(text: object) -> str:

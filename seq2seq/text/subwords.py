@@ -19,7 +19,6 @@ from seq2seq.text.tokenizer import BOS, EOS, PAD, UNK, Sampling
 
 logger = logging.getLogger(__name__)
 
-LIBRARY = f"sentencepiece {sentencepiece.__version__}"
 WORD = re.compile("▁?[^▁]+|▁")  # of normalised text, in which "▁" stands for the space before a word
 
 

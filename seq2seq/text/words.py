@@ -13,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-import torchtext
 from torch import Tensor
 from torchtext.data.metrics import bleu_score
 from torchtext.vocab import Vectors, Vocab
@@ -21,7 +20,6 @@ from torchtext.vocab import Vectors, Vocab
 from seq2seq.errors import CheckpointError, ConfigError, DataError
 from seq2seq.text.tokenizer import BOS, EOS, PAD, SPECIAL_TOKENS, Sampling
 
-LIBRARY = f"torchtext {torchtext.__version__}"
 JOINER = "￭"
 """Before a token that had no space in front of it, so that decoding restores the text."""
 
