@@ -142,8 +142,8 @@ def warn_of_warmup(schedule: ScheduleConfig, steps: int) -> None:
     """A run that is over before its rate has risen learns nothing, and nothing else would say why."""
     if 2 * schedule.warmup_steps > steps:
         logger.warning(
-            "schedule.warmup_steps=%d: the learning rate still rises for most of this run's %d updates, so the model "
-            "may learn little; give schedule.warmup_steps=%d, or train longer (trainer.max_epochs or "
+            "schedule.warmup_steps=%d: the learning rate still rises for most of this run's %d updates, so the "
+            "model may learn little; give schedule.warmup_steps=%d, or train longer (trainer.max_epochs or "
             "trainer.max_steps)",
             schedule.warmup_steps,
             steps,
