@@ -182,9 +182,7 @@ def test_a_cold_cache_that_cant_be_written_is_a_warning(
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.message.startswith(f"{tmp_path}/file/cache/tokenizer-")
-    assert record.message.endswith(
-        ": can't be written (Not a directory); the next start trains again"
-    )
+    assert record.message.endswith(": can't be written (Not a directory); the next start trains again")
 
 
 @given(st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=4)), st.lists(st.lists(st.integers(0, 9))))
