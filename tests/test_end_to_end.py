@@ -190,11 +190,12 @@ def test_copied_best_evaluates_and_translates(reversals: Path, finished: Path, t
     files = [f"src_file={reversals / 'test.src'}", f"ref_file={reversals / 'test.tgt'}"]
     ended = start("evaluate.py", f"run={copy}", *files, "bootstrap=50", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr.decode()
-    report = json.loads((copy / "evaluation" / "test.json").read_text(encoding="utf-8"))
+    (evaluated,) = (copy / "evaluation").iterdir()
+    report = json.loads((evaluated / "scores.json").read_text(encoding="utf-8"))
     in_place = start("evaluate.py", f"run={finished}", "split=test", "bootstrap=50")
     assert in_place.returncode == 0, in_place.stderr.decode()
-    assert json.loads((finished / "evaluation" / "test.json").read_text())["scores"] == report["scores"]
-    hypotheses = copy / "evaluation" / "test.hyp"
+    assert json.loads((finished / "evaluation" / "test" / "scores.json").read_text())["scores"] == report["scores"]
+    hypotheses = evaluated / "translations.txt"
     arguments = (
         f"{reversals / 'test.tgt'} -i {hypotheses} -m bleu chrf -w 6 --confidence --confidence-n 50".split()
     )
@@ -206,7 +207,7 @@ def test_copied_best_evaluates_and_translates(reversals: Path, finished: Path, t
 
     translated = start("translate.py", f"run={copy}", stdin=(reversals / "test.src").read_bytes(), cwd=tmp_path)
     assert translated.stdout == hypotheses.read_bytes()
-    alignments = (copy / "evaluation" / "test.align").read_text().splitlines()
+    alignments = (evaluated / "alignments.txt").read_text().splitlines()
     assert len(alignments) == 100
     aligned = [line for line in alignments if line]
     assert aligned

@@ -92,7 +92,7 @@ def test_a_warmup_that_is_too_long_is_said_and_the_remedy_helps(tmp_path: Path, 
     given.remove("schedule.warmup_steps=50")
     assert status_of("train", *given, "name=a") == 0
     said = capsys.readouterr().out
-    warning = next(line for line in said.splitlines() if "learning rate is still rising" in line)
+    warning = next(line for line in said.splitlines() if "learning rate still rises" in line)
     updates = int(re.findall(r"finished: .*; (\d+) updates", said)[0])
     assert warning.startswith("schedule.warmup_steps=400: ")
     assert f"this run's {updates} updates" in warning
