@@ -98,7 +98,7 @@ def test_a_warmup_that_is_too_long_is_said_and_the_remedy_helps(tmp_path: Path, 
     assert f"this run's {updates} updates" in warning
     (remedy,) = re.findall(r"give (schedule\.warmup_steps=\d+),", warning)
     assert status_of("train", *given, remedy, "name=b") == 0
-    assert "still rising" not in capsys.readouterr().out
+    assert "still rises" not in capsys.readouterr().out
     before, after = (json.loads((tmp_path / "runs" / name / "result.json").read_text())["best"] for name in "ab")
     assert after["ppl"] < 0.8 * before["ppl"]
 
