@@ -31,13 +31,14 @@ HYDRA = (
     Flag("--info", "-i", "print where the settings come from", "[TOPIC]", INFO, "all"),
     Flag("--hydra-help", "", "Hydra's own help"),
 )
+ONE_OF = {"--multirun", "--cfg", "--info"}
 
 
 def arranged(arguments: Sequence[str], command: str) -> list[str]:
     """``arguments`` with the flags first, which Hydra needs, and checked.
 
     Raises:
-        ConfigError: a flag is unknown, or its value is missing or wrong.
+        ConfigError: a flag is unknown, its value is missing or wrong, or another one excludes it.
     """
     flags, others = [], []
     known = {name: flag for flag in flags_of(command) for name in (flag.name, flag.short) if name}
@@ -58,6 +59,9 @@ def arranged(arguments: Sequence[str], command: str) -> list[str]:
         if flag.choices and value not in flag.choices:
             raise ConfigError(f"{name} {value}: unknown; valid are {', '.join(flag.choices)}")
         flags.append(f"{flag.name}={value}" if flag.value else flag.name)
+    instead = sorted({flag.partition("=")[0] for flag in flags} & ONE_OF)
+    if len(instead) > 1:
+        raise ConfigError(f"{' and '.join(instead)}: give one of them alone")
     return flags + others
 
 
