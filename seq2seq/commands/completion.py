@@ -7,22 +7,27 @@ from seq2seq.settings import reference
 
 # The word is taken from the line itself, since bash splits words at "=", and what stands before the last "=" is
 # removed from the answers where bash will put only what follows it.
+# In zsh compgen does not look at the word that it is given: hence the test before it, and ls for files.
 SCRIPT = """\
 [ -n "$ZSH_VERSION" ] && autoload -U +X bashcompinit && bashcompinit
 _seq2seq() {
-    local line=${COMP_LINE:0:COMP_POINT} words
+    local line=${COMP_LINE:0:$COMP_POINT} words
     local word=${line##* } typed=${line#* }
     typed=${typed#${typed%%[! ]*}}
     case $typed in
 CASES
     *) words="COMMANDS" ;;
     esac
-    COMPREPLY=($(compgen -W "$words" -- "$word"))
-    if [ ${#COMPREPLY[@]} -eq 0 ]; then
-        COMPREPLY=($(compgen -f -- "${word##*=}"))
-    elif [[ $word == *=* && $COMP_WORDBREAKS == *=* ]]; then
-        COMPREPLY=("${COMPREPLY[@]#"${word%"${word##*=}"}"}")
+    local value=${word##*=}
+    local key=${word%"$value"}
+    if [[ " $words" == *" $word"* ]]; then
+        COMPREPLY=($(compgen -W "$words" -- "$word"))
+    else
+        COMPREPLY=($( (ls -d -- "$value"*) 2>/dev/null))
+        COMPREPLY=("${COMPREPLY[@]/#/$key}")
     fi
+    [[ $COMP_WORDBREAKS == *=* ]] && COMPREPLY=("${COMPREPLY[@]#"$key"}")
+    return 0
 }
 complete -o nospace -o default -F _seq2seq seq2seq"""
 
