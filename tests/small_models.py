@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import nn
 
+from seq2seq.decoding.translator import Translator
+from seq2seq.machine import FP32, Precision
 from seq2seq.model import ATTENTIONS, BRIDGES, Attention, Decoder, Embedding, Encoder, Seq2Seq
+from seq2seq.settings.schema import DecodeConfig
+from seq2seq.text.tokenizer_pair import TokenizerPair
+from seq2seq.text.words import WordTokenizer
 
 NewModel = Callable[..., Seq2Seq]
 """What the fixture ``new_model`` gives."""
@@ -52,3 +58,12 @@ def enlarged(model: Seq2Seq) -> Seq2Seq:
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.5)
     return model
+
+
+def letters_translator(precision: Precision = FP32, **decode: object) -> Translator:
+    """A model of random weights that translates letters into letters."""
+    tokenizer = WordTokenizer("abcdefghijkl")
+    torch.manual_seed(5)
+    model = enlarged(make_model(vocab_size=len(tokenizer), hidden=8, embedding=8))
+    settings = DecodeConfig(max_ratio=1.0, max_offset=1, **decode)  # type: ignore[arg-type]
+    return Translator(model, TokenizerPair(tokenizer, tokenizer), settings, precision)
