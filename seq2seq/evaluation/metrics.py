@@ -79,7 +79,7 @@ def _score(
         score = metric.corpus_score(hypotheses, [references], n_bootstrap=max(bootstrap, 1))
     except TypeError:  # sacreBLEU can't average numpy's numbers with the plain 0.0 of a resample without text
         logger.warning("%s: no interval, since some resamples of so few lines have no text to compare", name)
-        metric.n_bootstrap = None  # which its signature would tell
+        metric.n_bootstrap = metric.seed = None  # which its signature would tell
         return _score(name, metric, hypotheses, references, 0)
     signature = str(metric.get_signature())
     if bootstrap <= 1 or len(hypotheses) < 2:

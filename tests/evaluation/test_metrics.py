@@ -2,14 +2,17 @@
 
 import json
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from reversals import new_trainer
 
-from seq2seq.evaluation.metrics import Score, all_scores, bleu, chrf
+from seq2seq.errors import ConfigError
+from seq2seq.evaluation.metrics import Score, all_scores, bleu, check_language, chrf
 
 REFERENCES = [
     "Ein Hund läuft schnell durch den Wald.",
@@ -129,3 +132,28 @@ def test_no_interval_where_there_is_none_to_give() -> None:
     scores = all_scores(["", ""], ["a", "b"], bootstrap=30)  # every resample is 0
     assert scores["BLEU"].value == 0.0
     assert scores["TER"].value == 100.0
+
+
+def test_a_blank_resample_costs_the_interval_alone(caplog: pytest.LogCaptureFixture) -> None:
+    hypotheses, references = ["Ja .", "x", "Nein"], ["Ja.", "", "Nein."]
+    plain, scores = all_scores(hypotheses, references), all_scores(hypotheses, references, bootstrap=1000)
+    assert scores["chrF2"] == plain["chrF2"]  # the signature too
+    assert [message.split(":")[0] for message in caplog.messages] == ["chrF2"]
+
+
+@pytest.mark.parametrize(("language", "module"), [("ja", "tokenizer_ja_mecab"), ("ko", "tokenizer_ko_mecab")])
+def test_a_missing_word_splitter_is_named(
+    language: str, module: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(f"sacrebleu.tokenizers.{module}.MeCab", None)
+    expected = f'data.tgt={language}: BLEU needs a word splitter for it: pip install "seq2seq-nmt[{language}]"'
+    with pytest.raises(ConfigError, match=re.escape(expected)):
+        check_language(language)
+    with pytest.raises(ConfigError, match=re.escape(expected)):  # before data is read, which there is none of
+        new_trainer("data=files", f"data.tgt={language}", f"runs_dir={tmp_path}")
+
+
+@pytest.mark.parametrize("language", ["zh", "de", "xx", "jpn", ""])
+def test_other_languages_need_nothing(language: str) -> None:
+    check_language(language)
+    assert all_scores(["a b"], ["a b"], language)["chrF2"].value == 100

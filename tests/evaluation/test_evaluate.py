@@ -1,0 +1,220 @@
+"""An evaluation: where it is written, what it records, how it is shown, what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from inprocess import status_of
+from reversals import new_trainer, overrides, write_reversals
+from small_models import letters_translator
+
+from seq2seq.decoding.translator import Candidate, Translation
+from seq2seq.evaluation.evaluate import evaluate, pharaoh, report
+from seq2seq.evaluation.teacher_forcing import perplexity
+from seq2seq.settings.schema import DecodeConfig
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = write_reversals(tmp_path_factory.mktemp("evaluated"), {"train": 60, "valid": 6, "test": 8})
+    trainer = new_trainer(*overrides(data, "trainer.max_steps=4", "decode.beam_size=2", "name=run"))
+    trainer.train()
+    return trainer.run.path
+
+
+def evaluated(run: Path, *given: str) -> dict[str, dict[str, Any]]:
+    """Evaluate; every evaluation that the run then has, by its name."""
+    assert status_of("evaluate", f"run={run}", "bootstrap=20", *given) == 0
+    return {path.parent.name: json.loads(path.read_text()) for path in run.glob("evaluation/*/scores.json")}
+
+
+def refused(capsys: pytest.CaptureFixture[str], *given: str) -> str:
+    """The one line of an evaluation that is refused."""
+    capsys.readouterr()
+    assert status_of("evaluate", *given) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    return line.removeprefix("error: ")
+
+
+@pytest.fixture
+def own(run: Path, tmp_path: Path) -> Path:
+    """A copy of the run, without evaluations."""
+    return shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("evaluation"))
+
+
+def files_of(run: Path, split: str) -> list[str]:
+    return [f"{key}={run.parents[1] / split}.{side}" for key, side in (("src_file", "src"), ("ref_file", "tgt"))]
+
+
+def test_each_evaluation_has_a_directory_that_tells_what_is_not_as_usual(run: Path, own: Path) -> None:
+    for given in (
+        [],
+        ["decode.beam_size=1"],
+        ["decode.beam_size=2"],  # as the run was trained to search
+        ["decode.length_penalty=0.5", "decode.allow_unk=true"],
+        ["checkpoint=last"],
+        ["machine.precision=int8", "machine.device=cpu"],
+        ["split=valid"],
+    ):
+        names = evaluated(own, *given)
+    assert set(names) == {
+        "test",
+        "test_beam-1",
+        "test_length_penalty-0.5_allow_unk-true",
+        "test_last",
+        "test_int8_cpu",
+        "valid",
+    }
+    assert {name: found["decode"]["beam_size"] for name, found in names.items() if "beam" in name} == {
+        "test_beam-1": 1
+    }
+    assert (names["test"]["decode"]["beam_size"], names["test_int8_cpu"]["precision"]) == (2, "int8")
+    assert evaluated(own / "best") == {}  # is the run's best/, whose evaluations are the run's
+    copy = shutil.copytree(own / "best", own.parent / "copy")
+    assert set(evaluated(copy, "split=test")) == {"test"}
+
+
+def test_own_files_collide_neither_with_splits_nor_with_each_other(run: Path, own: Path, tmp_path: Path) -> None:
+    names = set(evaluated(own, *files_of(run, "test"), "checkpoint=last"))
+    for directory in ("one", "two", "same as two"):
+        (tmp_path / directory).mkdir()
+        for side in ("src", "tgt"):
+            (tmp_path / directory / f"test.{side}").write_text("a b\n" if directory == "one" else "b a\n")
+        files = [f"src_file='{tmp_path / directory}/test.src'", f"ref_file='{tmp_path / directory}/test.tgt'"]
+        names = set(evaluated(own, *files))
+    assert len(names) == 3
+    assert all(name.startswith("test.src-") for name in names)
+    assert len([name for name in names if name.endswith("_last")]) == 1
+
+
+def test_the_record_says_what_was_measured_and_how(run: Path) -> None:
+    first = evaluated(run, "split=test", "decode.beam_size=3")["test_beam-3"]
+    data = run.parents[1]
+    assert first["run"] == str(run)
+    assert first["checkpoint"] == str(run / "best")
+    assert first["update"] == json.loads((run / "best" / "checkpoint.json").read_text())["step"]
+    assert first["data"] == "test"
+    assert first["files"] == {
+        str(data / f"test.{side}"): hashlib.sha256((data / f"test.{side}").read_bytes()).hexdigest()
+        for side in ("src", "tgt")
+    }
+    assert first["decode"] == {**vars(DecodeConfig()), "beam_size": 3}
+    assert (first["device"], first["bootstrap"], first["sentences"], first["truncated"]) == ("cpu", 20, 8, 0)
+    assert [library.split(" ")[0] for library in first["versions"]] == ["seq2seq", "torch", "sacrebleu"]
+    assert first["seconds"] > 0
+    assert "|bs:20|" in first["scores"]["BLEU"]["signature"]
+    assert set(first["scores"]["chrF2"]) == {"value", "signature", "interval"}
+    directory = run / "evaluation" / "test_beam-3"
+    before = {path.name: path.read_bytes() for path in directory.iterdir()}
+    assert set(before) == {"scores.json", "translations.txt", "alignments.txt"}
+    (directory / "translations.txt").write_text("spoiled")
+    again = evaluated(run, "split=test", "decode.beam_size=3")["test_beam-3"]
+    assert again["scores"] == first["scores"]
+    assert (directory / "translations.txt").read_bytes() == before["translations.txt"]
+    assert not [path for path in (run / "evaluation").iterdir() if path.name.startswith(".")]
+
+
+def test_the_table_fits_and_says_what_was_written(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of("evaluate", f"run={run}", "decode.max_src_tokens=3", "bootstrap=1000") == 0
+    head, *lines, written = capsys.readouterr().out.splitlines()
+    name = "test_max_src_tokens-3"
+    assert head.startswith(f"{name}: update ")
+    assert head.endswith(f" of {run}")
+    assert max(map(len, lines)) <= 80
+    assert {line.split("  ")[0].strip() for line in lines} >= {"BLEU", "chrF2", "TER", "perplexity", "truncated"}
+    assert len([line for line in lines if "|version:" in line]) == 4
+    path = run / "evaluation" / name
+    assert written == f"written to {path}: scores.json, translations.txt, alignments.txt"
+    assert {file.name for file in path.iterdir()} == set(written.rpartition(": ")[2].split(", "))
+
+
+def test_perplexity_is_of_sources_cut_as_for_translating() -> None:
+    """Sources that differ only behind the cut are the same to it."""
+    translator = letters_translator(max_src_tokens=3, beam_size=1)
+    long, cut, ref = ["a b c d e f", "a b c", "k l"], ["a b c l", "a b c", "k l"], ["b a", "c", "k"]
+    ours, theirs = evaluate(translator, long, ref, "", 0), evaluate(translator, cut, ref, "", 0)
+    assert ours.teacher_forced_ppl == pytest.approx(theirs.teacher_forced_ppl, rel=1e-6)
+    assert (ours.truncated, theirs.truncated) == (1, 1)
+    whole = evaluate(letters_translator(beam_size=1), long, ref, "", 0)
+    assert whole.truncated == 0
+    assert whole.teacher_forced_ppl != pytest.approx(ours.teacher_forced_ppl, rel=1e-4)
+    assert "truncated" in report(ours)
+    assert "truncated" not in report(whole)
+
+
+def test_few_lines_with_blank_ones_are_scored_without_an_interval(caplog: pytest.LogCaptureFixture) -> None:
+    translator = letters_translator(beam_size=1)
+    src = ["a b c", "l", "b a"]
+    ref = [translation.text for translation in translator.translate(src)]
+    result = evaluate(translator, src, [ref[0], "", ref[2]], "", 1000)
+    assert result.scores["chrF2"].interval is None
+    assert result.scores["chrF2"].value > 50
+    assert caplog.messages == ["chrF2: no interval, since some resamples of so few lines have no text to compare"]
+    assert "chrF2" in report(result)
+
+
+def test_what_cannot_be_evaluated_is_said_in_one_line(
+    run: Path, own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = f"run={own}"
+    line = refused(capsys, given, "data_root=/data")
+    assert line.startswith("data_root=/data: only Multi30k has one, and this run has data=files; give src_file=")
+    files = files_of(run, "test")
+    assert refused(capsys, given, files[0]) == "src_file and ref_file: give both, or neither and a split="
+    assert "give no split= or data_root= with it" in refused(capsys, given, *files, "split=valid")
+    assert "train, valid and test" in refused(capsys, given, "split=tset")
+    assert not list(own.glob("evaluation/*"))
+
+
+def spoil(checkpoint: Path, value: float) -> None:
+    """Multiply a matrix of the checkpoint, as if it had been trained and saved so."""
+    from safetensors.torch import load_file, save_file
+
+    file, about = checkpoint / "model.safetensors", checkpoint / "checkpoint.json"
+    weights = load_file(file)
+    weights["decoder.readout.weight"] *= value
+    weights["decoder.embedding.weight"] *= value
+    save_file(weights, file)
+    fields = json.loads(about.read_text())
+    fields["files"][file.name] = {
+        "bytes": file.stat().st_size,
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+    }
+    about.write_text(json.dumps(fields))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_named(
+    own: Path, capsys: pytest.CaptureFixture[str], value: float
+) -> None:
+    spoil(own / "best", value)
+    line = refused(capsys, f"run={own}")
+    assert line.startswith(f"{own / 'best' / 'model.safetensors'}: decoder.embedding.weight has weights that are")
+
+
+def test_logits_that_overflow_are_one_line(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spoil(own / "best", 1e38)
+    for beam in (1, 2):
+        line = refused(capsys, f"run={own}", f"decode.beam_size={beam}", "bootstrap=0")
+        assert line.startswith("the model's logits are not finite")
+
+
+def test_alignments_by_hand() -> None:
+    weights = torch.tensor([[0.1, 0.7, 0.2], [0.8, 0.1, 0.1], [0.1, 0.2, 0.7]])  # the last looks at </s>
+    candidate = Candidate("x y z", 0.0, 0.0, ["x", "y", "z"], weights)
+    assert pharaoh(Translation("a b", ["a", "b", "</s>"], [candidate], False)) == "0-1 1-0"
+    blank = letters_translator().translate([""])[0]
+    assert pharaoh(blank) == ""
+
+
+def test_perplexity() -> None:
+    assert perplexity(math.log(7)) == pytest.approx(7)
+    assert perplexity(1e6) == math.inf
