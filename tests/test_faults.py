@@ -296,9 +296,7 @@ def test_a_machine_that_refuses(data: Path, begun: Path, uninterrupted: Path, tm
         timeout=120,
     )
     assert (starved.returncode, len(starved.stderr.splitlines())) == (1, 1), starved.stderr
-    named = "Too many open files" if how == "file handles" else "runs/starved"  # a handle may lack anywhere
-    assert starved.stderr.startswith("error: ")
-    assert named in starved.stderr
+    assert starved.stderr.startswith("error: runs/starved")
     assert last_step(tmp_path / "runs" / "starved") >= 10
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
     assert_same(tmp_path / "runs" / "starved", uninterrupted)

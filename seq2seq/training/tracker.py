@@ -7,8 +7,8 @@ import math
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,7 +92,10 @@ class Tracker:
 
     def samples(self, translations: Sequence[Translation], references: Sequence[str], step: int) -> None:
         """Source, reference and translation as text, and the attention of each translation as a picture."""
-        from seq2seq.decoding.heatmap import attention_heatmap  # and matplotlib: training starts sooner without
+        with self._drawing():
+            from seq2seq.decoding.heatmap import (
+                attention_heatmap,
+            )  # and matplotlib: training starts sooner without
 
         digits = len(str(len(translations)))  # so that 10 comes after 9
         for i, (translation, reference) in enumerate(zip(translations, references, strict=False), 1):
@@ -107,18 +110,29 @@ class Tracker:
             best = translation.candidates[0]
             if best.pieces:
                 title = f"validation sentence {i}, update {step:,}"
-                figure = attention_heatmap(best.weights, translation.src_pieces, best.pieces, title)
-                self._writer.add_figure(f"valid_attention/{number}", figure, step, close=False)
+                with self._drawing():
+                    figure = attention_heatmap(best.weights, translation.src_pieces, best.pieces, title)
+                    self._writer.add_figure(f"valid_attention/{number}", figure, step, close=False)
 
     def draw_curves(self, at_most_every: float = 0.0) -> None:
         """Draw the curves so far into curves.png, unless that was done in the last so many seconds."""
         if time.monotonic() - self._drawn < at_most_every:
             return
-        from seq2seq.training.curves import draw_curves  # and matplotlib
-
         self._jsonl.flush()
-        draw_curves(self._directory / ROWS, self._directory / CURVES, self._directory.name)
+        with self._drawing():
+            from seq2seq.training.curves import draw_curves  # and matplotlib
+
+            draw_curves(self._directory / ROWS, self._directory / CURVES, self._directory.name)
         self._drawn = time.monotonic()
+
+    @contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """Have errors of the system name the run, not a font that could not be opened for it."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = str(self._directory)
+            raise
 
     def close(self) -> None:
         """Write the rest and close the files."""
