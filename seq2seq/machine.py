@@ -39,7 +39,7 @@ def keep_freed_memory() -> bool:
         return False
     taken = [mallopt(parameter, value) == 1 for parameter, value in KEPT.items()]  # all, even if one is refused
     if not all(taken):
-        logger.info("the C library takes %d of %d settings that keep freed memory", sum(taken), len(taken))
+        logger.info("the C library takes %d of 3 settings that keep freed memory; it may be slower", sum(taken))
     return all(taken)
 
 

@@ -68,7 +68,7 @@ def test_a_refused_setting_of_memory_stops_none_of_the_others(
     monkeypatch.setattr(machine.ctypes, "CDLL", Library)
     assert not keep_freed_memory()
     assert asked == list(machine.KEPT)
-    assert "takes 2 of 3 settings" in caplog.text
+    assert "takes 2 of 3 settings that keep freed memory" in caplog.text
 
 
 def test_training_curves_of_bf16_and_fp32_agree(tmp_path: Path) -> None:

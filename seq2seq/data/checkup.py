@@ -27,12 +27,13 @@ class RawSplit(NamedTuple):
     tgt: list[bytes]
 
     def text(self) -> tuple[list[str], list[str]]:
-        """Both sides as text; what can't be read becomes U+FFFD."""
-        src, tgt = (
-            [line.removeprefix(doctor.BOM).decode("utf-8", "replace").removesuffix("\r") for line in side]
-            for side in (self.src, self.tgt)
-        )
-        return src, tgt
+        """Both sides as training reads them; what can't be read becomes U+FFFD."""
+        return _decoded(self.src), _decoded(self.tgt)
+
+
+def _decoded(lines: list[bytes]) -> list[str]:
+    lines = [lines[0].removeprefix(doctor.BOM), *lines[1:]]  # only at the start is it a mark
+    return [line.decode("utf-8", "replace").removesuffix("\r") for line in lines]
 
 
 class Checkup(NamedTuple):
