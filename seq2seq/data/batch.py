@@ -59,11 +59,6 @@ class Batch(NamedTuple):
     places: Tensor  # (N,) where the real target tokens are among all B·T, row after row
 
     @property
-    def tgt_mask(self) -> Tensor:
-        """(B, T) True on real tokens."""
-        return self.tgt_out != PAD
-
-    @property
     def targets(self) -> Tensor:
         """(N,) the real target tokens."""
         return self.tgt_out.flatten().index_select(0, self.places)

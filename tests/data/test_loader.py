@@ -30,10 +30,9 @@ def test_collate() -> None:
     assert batch.src_mask.tolist() == [[True] * 4, [True, True, False, False]]
     assert batch.tgt_in.tolist() == [[BOS, 9, PAD], [BOS, 10, 11]]
     assert batch.tgt_out.tolist() == [[9, EOS, PAD], [10, 11, EOS]]
-    assert batch.tgt_mask.tolist() == [[True, True, False], [True] * 3]
     places, targets = batch.places, batch.targets
     assert places.tolist() == [0, 1, 3, 4, 5]
-    assert targets.tolist() == batch.tgt_out[batch.tgt_mask].tolist()
+    assert targets.tolist() == batch.tgt_out[batch.tgt_out != PAD].tolist()
     assert batch.src.dtype == batch.tgt_in.dtype == batch.tgt_out.dtype == torch.int64
 
 
