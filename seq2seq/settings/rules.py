@@ -17,8 +17,9 @@ def check(settings: Any) -> None:
     check_keys(settings)
     for leaf in leaves(settings):
         _check_value(leaf)
-    if isinstance(getattr(settings, "machine", None), MachineConfig):
-        _check_device(settings.machine.device)
+    machine = settings if isinstance(settings, MachineConfig) else getattr(settings, "machine", None)
+    if isinstance(machine, MachineConfig):
+        _check_device(machine.device)
     if isinstance(settings, TrainConfig):
         _check_training(settings)
 

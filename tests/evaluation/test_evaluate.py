@@ -15,10 +15,12 @@ from inprocess import status_of
 from reversals import new_trainer, overrides, write_reversals
 from small_models import letters_translator
 
+from seq2seq.build.evaluation import evaluation_set
 from seq2seq.decoding.translator import Candidate, Translation
+from seq2seq.errors import ConfigError, DecodingError
 from seq2seq.evaluation.evaluate import evaluate, pharaoh, report
 from seq2seq.evaluation.teacher_forcing import perplexity
-from seq2seq.settings.schema import DecodeConfig
+from seq2seq.settings.schema import DecodeConfig, EvaluateConfig, FilesConfig
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +207,20 @@ def test_logits_that_overflow_are_one_line(own: Path, capsys: pytest.CaptureFixt
     for beam in (1, 2):
         line = refused(capsys, f"run={own}", f"decode.beam_size={beam}", "bootstrap=0")
         assert line.startswith("the model's logits are not finite")
+
+
+def test_training_that_overflows_ends_in_one_line(run: Path) -> None:
+    """Its updates are finite, its logits no longer."""
+    rate = ["optimizer.lr=5e37", "schedule=constant", "trainer.max_steps=8", "name=overflow"]
+    often = ["trainer.validate_unit=steps", "trainer.validate_every=1", "trainer.valid_beam_size=2"]
+    trainer = new_trainer(*overrides(run.parents[1], *rate, *often))
+    with pytest.raises(DecodingError, match=r"train again with a lower optimizer\.lr$"):
+        trainer.train()
+
+
+def test_a_split_that_the_run_lacks() -> None:
+    with pytest.raises(ConfigError, match="split=test: the run has none; give src_file=… and ref_file=… instead"):
+        evaluation_set(EvaluateConfig(run="runs/x"), FilesConfig())
 
 
 def test_alignments_by_hand() -> None:
