@@ -77,7 +77,7 @@ class Terminal:
             stdin=theirs,
             stdout=theirs if stdout is None else stdout,
             stderr=theirs,
-            env={**os.environ, "TERM": "xterm", "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "TERM": "xterm", "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8:strict"},
             start_new_session=True,
         )
         os.close(theirs)
