@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN = $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-faults lint types phrasebook settings clean
+.PHONY: help train test test-system test-faults lint types phrasebook settings clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -17,6 +17,10 @@ train: $(VENV)/.installed ## train on the corpus in data/ and evaluate (about tw
 test: export OMP_NUM_THREADS = 1
 test: $(VENV)/.installed-dev ## run the tests
 	$(RUN) -m pytest -q -n auto --dist worksteal
+
+test-system: export OMP_NUM_THREADS = 1
+test-system: $(VENV)/.installed-dev ## whole programs: signals, full disks, the wheel, the benchmark (three minutes)
+	$(RUN) -m pytest -q -n auto --dist worksteal -m "system and not faults"
 
 test-faults: $(VENV)/.installed-dev ## kill, starve and feed nonsense for a quarter of an hour
 	$(RUN) -m pytest -q -s -m "faults or fuzz" --hypothesis-profile long --timeout 3600

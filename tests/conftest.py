@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from small_models import NewModel, enlarged, make_model
 
 from seq2seq.model import ATTENTIONS, Seq2Seq
+from seq2seq.training.tracker import Tracker
 
 settings.register_profile("short", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=4000, suppress_health_check=[HealthCheck.too_slow])
@@ -18,6 +19,12 @@ settings.load_profile("short")
 def variant(request: pytest.FixtureRequest) -> str:
     """The attentions in turn."""
     return str(request.param)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training leaves no curves.png: drawing it takes longer than a short run."""
+    monkeypatch.setattr(Tracker, "draw_curves", lambda *_, **__: None)
 
 
 @pytest.fixture

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import NamedTuple
+from unittest import mock
 
-from seq2seq.commands import frame
-from seq2seq.commands.evaluate import evaluate
-from seq2seq.commands.train import train
-from seq2seq.settings.schema import EvaluateConfig, TrainConfig
+from seq2seq import commands
 
 
 @contextmanager
@@ -30,12 +30,40 @@ def status_of(command: str, *arguments: str) -> int:
     with restored():
         sys.argv = [command, *arguments]
         try:
-            if command == "train":
-                frame.run("train", train, TrainConfig)
-            else:
-                frame.run("evaluate", evaluate, EvaluateConfig)
+            commands.run(command)
         except SystemExit as ended:
             if isinstance(ended.code, str):
                 print(ended.code, file=sys.stderr)
             return 1 if isinstance(ended.code, str) else int(ended.code or 0)
     return 0
+
+
+class Ended(NamedTuple):
+    """What a command left, as of subprocess.run."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+
+def start(command: str, *arguments: str, stdin: bytes = b"") -> Ended:
+    """Run `seq2seq COMMAND ARGUMENTS` with standard streams of its own."""
+    out, err = io.BytesIO(), io.BytesIO()
+    texts = [io.TextIOWrapper(stream, encoding="utf-8", write_through=True) for stream in (out, err)]
+    with (
+        mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")),
+        redirect_stdout(texts[0]),
+        redirect_stderr(texts[1]),
+    ):
+        status = status_of(command, *arguments)
+    return Ended(status, out.getvalue(), err.getvalue())
+
+
+def error_line(command: str, *arguments: str) -> str:
+    """The one line of a command that must fail, after "error: "."""
+    ended = start(command, *arguments)
+    assert ended.returncode == 1
+    lines = ended.stderr.decode().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    return lines[0].removeprefix("error: ")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
 import random
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from seq2seq.settings.compose import load_settings, register_schemas
 from seq2seq.settings.schema import TrainConfig
 from seq2seq.training.trainer import Trainer
 
+register_schemas()
 LETTERS = "abcdefghijkl"
 
 
@@ -54,6 +58,7 @@ def overrides(data: Path, *more: str) -> list[str]:
         "schedule.warmup_steps=50",
         "trainer.batch_tokens=400",
         "trainer.label_smoothing=0",
+        "trainer.num_samples=0",  # pictures take longer than the training
         "machine.num_threads=1",
         "machine.device=cpu",
         *more,
@@ -61,7 +66,15 @@ def overrides(data: Path, *more: str) -> list[str]:
 
 
 def settings_of(*given: str) -> TrainConfig:
-    register_schemas()
+    """What the command line ``given`` composes to."""
+    names = [text.removeprefix("name=") for text in given if text.startswith("name=")]
+    settings = copy.deepcopy(_composed(tuple(text for text in given if not text.startswith("name="))))
+    return dataclasses.replace(settings, name=names[-1]) if names else settings
+
+
+@cache
+def _composed(given: tuple[str, ...]) -> TrainConfig:
+    """Composing takes half a second: runs that differ by their names alone share it."""
     with initialize_config_dir(str(frame.CONFIGS), version_base="1.3"):
         return load_settings(compose("train", list(given)), TrainConfig)
 

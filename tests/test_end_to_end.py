@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from inprocess import error_line, start
 from reversals import new_trainer, overrides, write_reversals
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -22,6 +23,7 @@ from seq2seq.build.inference import load_run
 from seq2seq.settings.schema import training_keys
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +31,7 @@ def reversals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_reversals(tmp_path_factory.mktemp("reversals"), {"train": 3000, "valid": 100, "test": 100})
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "attention",
     [
@@ -48,31 +51,6 @@ def test_each_attention_learns_to_reverse(reversals: Path, attention: list[str])
     assert sum(t.text == line[::-1] for t, line in zip(translations, lines, strict=True)) >= 90
     looked_at = translations[0].candidates[0].weights.argmax(dim=1).tolist()  # reversal, read off the attention
     assert looked_at == sorted(looked_at, reverse=True)
-
-
-def start(
-    script: str, *arguments: str, stdin: str | bytes = "", cwd: Path | None = None
-) -> subprocess.CompletedProcess[bytes]:
-    """Run a script as a user does."""
-    return subprocess.run(
-        [sys.executable, str(SCRIPTS / script), *arguments],
-        input=stdin.encode() if isinstance(stdin, str) else stdin,
-        capture_output=True,
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-        timeout=240,
-    )
-
-
-def error_line(*arguments: str, script: str = "train.py") -> str:
-    """The one line of a script that must fail."""
-    ended = start(script, *arguments)
-    assert ended.returncode == 1
-    lines = ended.stderr.decode().splitlines()
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("error: ")
-    return lines[0].removeprefix("error: ")
 
 
 ALL_OPTIONS = [
@@ -103,7 +81,8 @@ ALL_OPTIONS = [
 @pytest.fixture(scope="module")
 def finished(reversals: Path) -> Path:
     """A run with every option on, made by the script."""
-    ended = start("train.py", *overrides(reversals, *ALL_OPTIONS))
+    command = [sys.executable, str(SCRIPTS / "train.py"), *overrides(reversals, *ALL_OPTIONS)]
+    ended = subprocess.run(command, capture_output=True, env=ONE_THREAD, check=False, timeout=240)
     assert ended.returncode == 0, ended.stderr.decode()
     run = reversals / "runs" / "all_options"
     said = ended.stdout.decode()
@@ -167,32 +146,36 @@ def test_tensorboard_shows_it_all(finished: Path) -> None:
 
 
 def test_second_start_has_nothing_to_do(reversals: Path, finished: Path) -> None:
-    ended = start("train.py", *overrides(reversals, *ALL_OPTIONS))
+    ended = start("train", *overrides(reversals, *ALL_OPTIONS))
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert ended.stdout.decode().startswith(f"nothing to do: {finished} is finished")
-    line = error_line(*overrides(reversals, *ALL_OPTIONS, "optimizer.lr=5e-3"))
+    line = error_line("train", *overrides(reversals, *ALL_OPTIONS, "optimizer.lr=5e-3"))
     assert "optimizer.lr 0.01 → 0.005" in line
     assert "overwrite=true" in line
 
 
 def test_same_seed_same_weights(reversals: Path) -> None:
     weights = []
+    short = ["trainer.max_steps=12", "trainer.num_samples=0"]
     for name in ("one", "two"):
-        trainer = new_trainer(*overrides(reversals, *ALL_OPTIONS, "trainer.max_steps=12", f"name={name}"))
+        trainer = new_trainer(*overrides(reversals, *ALL_OPTIONS, *short, f"name={name}"))
         trainer.train()
         weights.append(load_file(str(trainer.run.path / "last" / "model.safetensors")))
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
-def test_copied_best_evaluates_and_translates(reversals: Path, finished: Path, tmp_path: Path) -> None:
+def test_copied_best_evaluates_and_translates(
+    reversals: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     copy = shutil.copytree(finished / "best", tmp_path / "copy")
     files = [f"src_file={reversals / 'test.src'}", f"ref_file={reversals / 'test.tgt'}"]
-    ended = start("evaluate.py", f"run={copy}", *files, "bootstrap=50", cwd=tmp_path)
+    ended = start("evaluate", f"run={copy}", *files, "bootstrap=50")
     assert ended.returncode == 0, ended.stderr.decode()
     (evaluated,) = (copy / "evaluation").iterdir()
     report = json.loads((evaluated / "scores.json").read_text(encoding="utf-8"))
-    in_place = start("evaluate.py", f"run={finished}", "split=test", "bootstrap=50")
+    in_place = start("evaluate", f"run={finished}", "split=test", "bootstrap=50")
     assert in_place.returncode == 0, in_place.stderr.decode()
     assert json.loads((finished / "evaluation" / "test" / "scores.json").read_text())["scores"] == report["scores"]
     hypotheses = evaluated / "translations.txt"
@@ -205,14 +188,14 @@ def test_copied_best_evaluates_and_translates(reversals: Path, finished: Path, t
         assert report["scores"][name]["value"] == pytest.approx(expected["score"], abs=1e-5)
         assert report["scores"][name]["signature"] == expected["signature"]
 
-    translated = start("translate.py", f"run={copy}", stdin=(reversals / "test.src").read_bytes(), cwd=tmp_path)
+    translated = start("translate", f"run={copy}", stdin=(reversals / "test.src").read_bytes())
     assert translated.stdout == hypotheses.read_bytes()
     alignments = (evaluated / "alignments.txt").read_text().splitlines()
     assert len(alignments) == 100
     aligned = [line for line in alignments if line]
     assert aligned
     assert not [line for line in aligned if not re.fullmatch(r"\d+-\d+( \d+-\d+)*", line)]
-    rounded = start("evaluate.py", f"run={copy}", *files, "bootstrap=50", "machine.precision=int8", cwd=tmp_path)
+    rounded = start("evaluate", f"run={copy}", *files, "bootstrap=50", "machine.precision=int8")
     assert rounded.returncode == 0, rounded.stderr.decode()
 
 
@@ -221,17 +204,17 @@ def test_lines_in_are_lines_out(finished: Path, tmp_path: Path) -> None:
     source, target = tmp_path / "in.txt", tmp_path / "out.txt"
     source.write_bytes("\n".join(lines).encode() + b"\n\xff broken")
     files = [f"input={source}", f"output={target}", "chunk_lines=3"]
-    ended = start("translate.py", f"run={finished}", *files)
+    ended = start("translate", f"run={finished}", *files)
     assert (ended.returncode, ended.stdout) == (0, b""), ended.stderr.decode()
     written = target.read_bytes().decode().removesuffix("\n").split("\n")
     assert len(written) == len(lines) + 1
     assert [written[1], written[2]] == ["", ""]
-    again = start("translate.py", f"run={finished}", stdin="f\n")  # order: the last whole line, alone
+    again = start("translate", f"run={finished}", stdin=b"f\n")  # order: the last whole line, alone
     assert again.stdout.decode() == written[7] + "\n"
 
 
 def test_n_best_lists(finished: Path) -> None:
-    ended = start("translate.py", f"run={finished}", "decode.num_best=3", "decode.beam_size=4", stdin="a b c\n\n")
+    ended = start("translate", f"run={finished}", "decode.num_best=3", "decode.beam_size=4", stdin=b"a b c\n\n")
     rows = [line.split("\t") for line in ended.stdout.decode().splitlines()]
     assert [row[:2] for row in rows] == [["1", "1"], ["1", "2"], ["1", "3"], ["2", "1"]]
     scores = [float(row[2]) for row in rows[:3]]
@@ -279,17 +262,17 @@ def test_bad_data_is_named_in_one_line(kind: str, tmp_path: Path) -> None:
     data = write_reversals(tmp_path, {"train": 30, "valid": 5, "test": 5})
     spoil, expected = SPOILS[kind]
     spoil(data)
-    line = error_line(*overrides(data))
+    line = error_line("train", *overrides(data))
     for part in expected:
         assert part in line
 
 
 def test_user_mistakes_are_named_in_one_line(reversals: Path, tmp_path: Path) -> None:
-    assert "attention=luong attention.score=dot" in error_line("attention=dot")
+    assert "attention=luong attention.score=dot" in error_line("train", "attention=dot")
     occupied = tmp_path / "file"
     occupied.write_text("")
-    assert f"{occupied}" in error_line(*overrides(reversals, f"runs_dir={occupied}", "name=x"))
-    assert "no such directory" in error_line(f"run={tmp_path / 'nothing'}", script="evaluate.py")
+    assert f"{occupied}" in error_line("train", *overrides(reversals, f"runs_dir={occupied}", "name=x"))
+    assert "no such directory" in error_line("evaluate", f"run={tmp_path / 'nothing'}")
 
 
 def test_damaged_checkpoints_are_refused(finished: Path, tmp_path: Path) -> None:
@@ -301,4 +284,4 @@ def test_damaged_checkpoints_are_refused(finished: Path, tmp_path: Path) -> None
     }.items():
         copy = shutil.copytree(finished / "best", tmp_path / name.replace("/", "_"))
         damage(copy / name)
-        assert name in error_line(f"run={copy}", script="translate.py")
+        assert name in error_line("translate", f"run={copy}")

@@ -26,6 +26,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from seq2seq.storage.lock import locked
 
+pytestmark = pytest.mark.system
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 RUN = [

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from reversals import write_reversals
 
+pytestmark = pytest.mark.system
 CHECKOUT = Path(__file__).parents[1]
 PHRASEBOOK = {f"{split}.{language}" for split in ("train", "valid", "test") for language in ("de", "en")}
 SMALL = [

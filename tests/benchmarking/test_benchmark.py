@@ -66,6 +66,7 @@ def fake_peer(directory: Path, status: int = 0) -> str:
     return f"benchmark.peer_bin={directory}"
 
 
+@pytest.mark.system
 def test_everyone_takes_part_in_every_round(settings: list[str], tmp_path: Path) -> None:
     config = benchmark_of(*settings, "benchmark.peer=opennmt", fake_peer(tmp_path / "bin"))
     text = report.run(config)
@@ -85,6 +86,7 @@ def test_everyone_takes_part_in_every_round(settings: list[str], tmp_path: Path)
     assert len(pieces) == 60
 
 
+@pytest.mark.system
 def test_memory_is_of_a_process_of_its_own(settings: list[str]) -> None:
     hundreds_of_megabytes = torch.ones(2**29)  # here, so not there
     sizes = {"sentences a batch": 2, "sentence length": 3, "state size": 4, "vocabulary": 20}

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from inprocess import start
 from reversals import overrides, write_reversals
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "check_data.py"
 
 
 @pytest.fixture
@@ -23,11 +20,9 @@ def data(tmp_path: Path) -> Path:
 
 def check(data: Path, *more: str) -> tuple[int, str]:
     given = [each for each in overrides(data) if not each.startswith("machine.")]
-    ended = subprocess.run(
-        [sys.executable, str(SCRIPT), *given, *more], capture_output=True, text=True, check=False
-    )
-    assert "Traceback" not in ended.stderr
-    return ended.returncode, ended.stdout + ended.stderr
+    ended = start("check-data", *given, *more)
+    assert b"Traceback" not in ended.stderr
+    return ended.returncode, (ended.stdout + ended.stderr).decode()
 
 
 def test_a_sound_corpus(data: Path) -> None:

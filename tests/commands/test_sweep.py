@@ -24,6 +24,7 @@ from seq2seq.settings.compose import SweepJob
 from seq2seq.settings.schema import EvaluateConfig
 from seq2seq.training.trainer import Trainer
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 ROOT = Path(__file__).parents[2]
 SMALL = ["trainer.max_steps=2", "trainer.batch_tokens=150", "trainer.num_samples=0", "schedule.warmup_steps=1"]
 Output = pytest.CaptureFixture[str]
@@ -143,6 +144,7 @@ def test_a_mistake_in_the_sweep_itself_starts_nothing(data: Path, capsys: Output
     assert not (data / "runs").exists()
 
 
+@pytest.mark.system
 def test_a_sweep_is_stopped_and_resumed(data: Path, capsys: Output) -> None:
     long = [*overrides(data, *SMALL), "name=a", "seed=1,2", "trainer.max_steps=100000", "trainer.max_epochs=null"]
     started = subprocess.Popen(

@@ -23,6 +23,7 @@ from seq2seq.storage import atomic, integrity
 from seq2seq.training.tracker import Tracker, Written
 from seq2seq.training.trainer import Trainer
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 ATTENTIONS = [
     ["attention=luong", "attention.score=dot"],
     ["attention=luong", "attention.score=general"],
@@ -41,7 +42,7 @@ OPTIONS: dict[str, list[str]] = {
     "layers": ["model.encoder_layers=2", "model.decoder_layers=2"],
     "bf16": ["machine.precision=bf16"],
 }
-TOGETHER = OPTIONS["ema"] + OPTIONS["sampling"] + OPTIONS["plateau"]
+TOGETHER = [*OPTIONS["ema"], *OPTIONS["sampling"], *OPTIONS["plateau"], "trainer.num_samples=1"]
 SMALL = [
     "model.embedding_size=8",
     "model.encoder_size=8",
@@ -53,7 +54,6 @@ SMALL = [
     "trainer.max_epochs=2",
     "trainer.batch_tokens=110",
     "trainer.log_every=3",
-    "trainer.num_samples=1",
     "schedule.warmup_steps=5",
 ]
 
