@@ -14,7 +14,7 @@ COMMANDS = {
     "train": "train a translation model",
     "evaluate": "score a trained model on a test set",
     "translate": "translate text with a trained model",
-    "check-data": "look for what is odd in a corpus",
+    "check-data": "check a corpus before training on it",
     "runs": "compare runs in a table",
 }
 

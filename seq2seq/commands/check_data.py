@@ -1,4 +1,4 @@
-"""`seq2seq check-data`: look for what is odd in a corpus."""
+"""`seq2seq check-data`: check a corpus before training on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def main() -> None:
 
 
 def check_data(settings: CheckConfig) -> None:
-    """Print what is odd; status 1 if training would stop at something."""
+    """Print the oddities of the corpus; the exit status is 1 if training would stop with an error."""
     from seq2seq.build.data import SPLITS, has_split, split_paths, tokenizers  # these import torch
     from seq2seq.data import checkup
 

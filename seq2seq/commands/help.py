@@ -39,11 +39,11 @@ EXAMPLES = {
     "runs": ("seq2seq runs", "seq2seq runs experiments/march", "seq2seq runs runs/a runs/b"),
 }
 COLUMN = 32  # where explanations begin
-AS_TRAIN = "Every other setting of seq2seq train may be given too, and changes nothing here."
+AS_TRAIN = "Other settings of seq2seq train may be given too; they change nothing here."
 
 
 def text(command: str, *directories: Path) -> str:
-    """All that can be given to a command, for a terminal. ``directories`` hold the user's own configs."""
+    """The help of a command, for a terminal. ``directories`` hold the user's own configs."""
     width = min(100, max(80, shutil.get_terminal_size().columns))
     name = command.replace("-", "_")
     schema = COMMANDS.get(name)
@@ -100,7 +100,7 @@ INTRODUCTION = """\
 Generated from `seq2seq/settings/schema.py` and `configs/` by `make settings`. `seq2seq COMMAND
 --help` shows the same. Settings are written KEY=VALUE, as in `trainer.max_epochs=5`; groups are
 written GROUP=OPTION, as in `attention=bahdanau`, and bring the settings of that option with them.
-`null` means that there is no value. A setting of a run is saved with it in `config.yaml`."""
+`null` means that there is no value. The settings of a run are saved in its `config.yaml`."""
 
 
 def markdown() -> str:
@@ -147,7 +147,7 @@ def _options(group: str, default: str | None) -> Iterator[str]:
 def _table(settings: list[Leaf]) -> Iterator[str]:
     yield from ("| key | default | valid | meaning |", "| --- | --- | --- | --- |")
     for leaf in settings:
-        default = "needed" if reference.is_needed(leaf) else f"`{written(leaf.value)}`"
+        default = "required" if reference.is_needed(leaf) else f"`{written(leaf.value)}`"
         valid = reference.kind(leaf).replace("|", "\\|")
         meaning = leaf.metadata["doc"].replace("<", "\\<")
         yield f"| `{leaf.key}` | {default} | {valid} | {meaning} |"

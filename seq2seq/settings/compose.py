@@ -1,4 +1,4 @@
-"""From the command line, configs/ and saved files to checked settings. All that knows Hydra's composition."""
+"""From the command line, configs/ and saved files to checked settings. Only this module composes with Hydra."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Settings = TypeVar("Settings")
 def register_schemas(**more: type) -> None:
     """Make the schemas known to Hydra, so that it refuses wrong keys and types when it composes.
 
-    Each option of a group is one. A command's is schema/COMMAND; ``more`` are those of other commands.
+    Each option of a group has one, and each command has schema/COMMAND; ``more`` are those of other commands.
     """
-    from hydra.core.config_store import ConfigStore  # takes a while to import, and not everyone composes
+    from hydra.core.config_store import ConfigStore  # slow to import, and not every command composes
 
     OmegaConf.register_new_resolver("scratch", _scratch, replace=True)
     store = ConfigStore.instance()
@@ -52,7 +52,7 @@ def load_settings(config: DictConfig, schema: type[Settings]) -> Settings:
 
 @cache
 def _scratch() -> str:
-    """A directory for what nobody reads, gone when the process ends."""
+    """A directory for files that nobody reads, removed when the process ends."""
     path = tempfile.mkdtemp(prefix="seq2seq-")
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     return path
@@ -61,12 +61,12 @@ def _scratch() -> str:
 class SweepJob(NamedTuple):
     """One job of a sweep (-m)."""
 
-    swept: dict[str, str]  # full key or group → its value in this job, for all that the sweep varies
-    name: str  # the run's, as it was written, before interpolation; "" if there is none
+    swept: dict[str, str]  # full key or group → its value in this job, for everything that the sweep varies
+    name: str  # of the run, as given, before interpolation; "" if there is none
 
 
 def sweep_job(config: DictConfig) -> SweepJob | None:
-    """The job of a sweep that ``config`` was composed for; None if the command is no sweep."""
+    """The job of a sweep that ``config`` was composed for; None if the command is not a sweep."""
     from hydra._internal.utils import get_args
     from hydra.core.hydra_config import HydraConfig
     from hydra.core.override_parser.overrides_parser import OverridesParser

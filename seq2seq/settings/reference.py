@@ -1,4 +1,4 @@
-"""What can be set, as `--help` and docs/settings.md tell it: read from the schema and configs/, without Hydra."""
+"""What `--help` and docs/settings.md say of every setting, read from the schema and configs/ without Hydra."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 from seq2seq.resources import shipped
 from seq2seq.settings.schema import COMMANDS, GROUPS, MISSING, Leaf, TrainConfig, keys_of, leaves
 
-EXPERIMENT = "experiment"  # the group without a schema: any settings under a name
+EXPERIMENT = "experiment"  # the group without a schema: named settings of any kind
 GROUPS_OF = {"train": (*GROUPS, EXPERIMENT), "check_data": ("data", "tokenizer", EXPERIMENT)}
 """The groups that a command reads. The others have none."""
 TYPES = {int: "integer", float: "number", bool: "true | false", str: "text", list[float]: "list of numbers"}
@@ -57,19 +57,19 @@ def default_options() -> dict[str, str | None]:
 
 
 def options(group: str, *directories: Path) -> list[Option]:
-    """Those of the schema, those of configs/, and one's own in ``directories``, which are laid out as configs/."""
+    """Those of the schema, of configs/, and of the user's ``directories``, which are laid out like configs/."""
     files = [
         Option(path.relative_to(directory / group).with_suffix("").as_posix(), _comment(path), path)
         for directory in (shipped("configs"), *directories)
         for path in sorted((directory / group).rglob("*.yaml"))
     ]
     schemas = GROUPS.get(group, {})
-    alone = "The defaults below." if len(schemas) == 1 else ""  # what else there is to say, the group says
+    alone = "The defaults below." if len(schemas) == 1 else ""  # the group's own text says the rest
     return [Option(name, alone or doc_of(schema)) for name, schema in schemas.items()] + files
 
 
 def _comment(path: Path) -> str:
-    """The first comment of a config that is not for Hydra."""
+    """A config's first comment, except those that Hydra reads."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     return next((line[1:].strip() for line in lines if line[:1] == "#" and not line.startswith("# @")), "")
 
@@ -80,16 +80,16 @@ def doc_of(schema: type) -> str:
 
 
 def group_doc(group: str) -> str:
-    """What a group is about."""
+    """One sentence on a group."""
     if group == EXPERIMENT:
-        return "Settings under a name; your own lie in DIR/experiment/NAME.yaml, with --config-dir DIR."
+        return "Named settings; your own are in DIR/experiment/NAME.yaml and need --config-dir DIR."
     return doc_of(typing.get_type_hints(TrainConfig)[group])
 
 
 def command_sections(command: str) -> list[Section]:
     """The settings of a command that belong to no group: its own, and those of each nested section."""
     schema = COMMANDS[command]()
-    known = set(keys_of(TrainConfig)) if command == "check_data" else set()  # train tells those
+    known = set(keys_of(TrainConfig)) if command == "check_data" else set()  # described under train
     own = [leaf for leaf in leaves(schema) if leaf.key not in GROUPS and leaf.key not in known]
     parts: dict[str, list[Leaf]] = {"": []}
     for leaf in own:
@@ -99,7 +99,7 @@ def command_sections(command: str) -> list[Section]:
 
 
 def group_sections(group: str) -> list[Section]:
-    """The settings of a group: those that all of its options share, then those of each, or of several alike."""
+    """The settings of a group: those of every option, then those of single options; equal sections are merged."""
     own = {
         name: [leaf for leaf in leaves(schema(), f"{group}.") if leaf.key != f"{group}.name"]
         for name, schema in GROUPS.get(group, {}).items()
@@ -122,7 +122,7 @@ def all_sections(command: str) -> list[Section]:
 
 
 def known_leaves(schema: type) -> dict[str, Leaf]:
-    """Full key → setting, for all that a command takes; those of a group with each of its options."""
+    """Full key → setting, for everything that a command takes, with every option of every group."""
     own = [leaf for leaf in leaves(schema()) if leaf.key not in GROUPS]
     groups = GROUPS if issubclass(schema, TrainConfig) else {}
     grouped = [

@@ -1,4 +1,4 @@
-"""What is valid: each setting by its own range, and rules over several. Checked before any data is read."""
+"""Which values are valid: the range of each setting, and rules over several. Checked before any data is read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GPUS = ("gpu", "nvidia")  # what some call cuda
 
 
 def check(settings: Any) -> None:
-    """Raise ``ConfigError`` for the first value that its own rule, or a rule over several, forbids."""
+    """Raise ``ConfigError`` for the first value that is not valid by itself, or together with others."""
     check_keys(settings)
     for leaf in leaves(settings):
         _check_value(leaf)

@@ -51,7 +51,7 @@ def option(name: str) -> Any:
 
 
 def section(schema: type) -> Any:
-    """Settings below this one, at their defaults. Its docstring says what they are about."""
+    """A nested section, with its settings at their defaults; the docstring of ``schema`` describes it."""
     return field(default_factory=schema)
 
 
@@ -69,7 +69,7 @@ class DataConfig:
 
 @dataclass
 class PhrasebookConfig(DataConfig):
-    """The corpus that comes with seq2seq."""
+    """The built-in corpus."""
 
     name: str = option("phrasebook")
     src: str = choice("language translated from", "de", "en")
@@ -83,7 +83,7 @@ class Multi30kConfig(DataConfig):
     name: str = option("multi30k")
     src: str = choice("language translated from", "de", "en", "fr", "cs")
     tgt: str = choice("language translated into", "en", "de", "fr", "cs")
-    root: str | None = setting(None, "directory with local copies of the files; null: they are downloaded")
+    root: str | None = setting(None, "directory with local copies of the files; null: download them")
     download_dir: str = setting("data/multi30k", "directory that keeps the downloads")
 
 
@@ -165,7 +165,7 @@ class WordConfig(TokenizerConfig):
 class DropoutConfig:
     """Dropout, in training only."""
 
-    words: float = rate(0.0, "share of words dropped whole, on both sides")
+    words: float = rate(0.0, "share of words that are dropped as a whole, on both sides")
     embedding: float = rate(0.3, "share of the entries of word embeddings, on both sides")
     layers: float = rate(0.3, "share of the entries between stacked layers")
     recurrent: float = rate(0.0, "share of the entries of the decoder's input, [context ; word]")
@@ -176,7 +176,7 @@ class DropoutConfig:
 class ModelConfig:
     """Sizes of the model.
 
-    The defaults are the tutorials': embeddings 256, encoder 2 × 256, decoder 512.
+    The defaults are those of common tutorials: embeddings 256, encoder 2 × 256, decoder 512.
     """
 
     embedding_size: int = setting(256, "width E of word embeddings", low=1)
@@ -186,10 +186,10 @@ class ModelConfig:
     decoder_layers: int = setting(1, "GRU layers of the decoder; attention belongs to the first", low=1)
     readout_size: int = setting(256, "width R of the read-out", low=1)
     bridge: str = choice(
-        "first decoder state: tanh of a map of the last encoder states, or zeros", "tanh", "zeros"
+        "first decoder state: tanh of a linear map of the last encoder states, or zeros", "tanh", "zeros"
     )
     tie_embeddings: str = choice(
-        "matrices that are one: target embedding and output (target), none, or the source embedding too (all)",
+        "shared matrices: target embedding and output (target), the source embedding too (all), or none (none)",
         "target",
         "none",
         "all",
@@ -266,14 +266,14 @@ class ScheduleConfig:
 
 @dataclass
 class ConstantConfig(ScheduleConfig):
-    """Stays at optimizer.lr after the warm-up."""
+    """The rate stays at optimizer.lr after the warm-up."""
 
     name: str = option("constant")
 
 
 @dataclass
 class InverseSqrtConfig(ScheduleConfig):
-    """Falls with 1/√step after the warm-up (Vaswani et al., 2017, section 5.3)."""
+    """The rate falls with 1/√step after the warm-up (Vaswani et al., 2017, section 5.3)."""
 
     name: str = option("inverse_sqrt")
     warmup_steps: int = setting(400, "updates over which the rate rises linearly to optimizer.lr", low=1)
@@ -281,7 +281,7 @@ class InverseSqrtConfig(ScheduleConfig):
 
 @dataclass
 class LinearConfig(ScheduleConfig):
-    """Falls linearly, to 0 at the last update (Defazio et al., 2023)."""
+    """The rate falls linearly after the warm-up, to 0 at the last update (Defazio et al., 2023)."""
 
     name: str = option("linear")
     warmup_steps: int = setting(400, "updates over which the rate rises linearly to optimizer.lr", low=0)
@@ -293,13 +293,13 @@ LOWER_IS_BETTER = ("loss", "ppl")
 
 @dataclass
 class PlateauConfig(ScheduleConfig):
-    """Falls whenever a validation metric stops improving."""
+    """The rate falls whenever a validation metric stops improving."""
 
     name: str = option("plateau")
     metric: str = setting("loss", "validation metric that is watched", choices=METRICS)
     factor: float = setting(0.5, "what the rate is multiplied by when it falls", low=0.01, high=0.99)
     patience: int = setting(
-        0, "validations without a better value that pass before one more lowers the rate", low=0
+        0, "validations without a better value that are tolerated; the next one lowers the rate", low=0
     )
     min_lr: float = setting(1e-5, "lowest rate", low=0.0)
 
@@ -317,18 +317,18 @@ class TrainerConfig:
     validate_every: int = setting(1, "epochs or updates between validations; see validate_unit", low=1)
     validate_unit: str = choice("what validate_every counts", "epochs", "steps")
     save_every: int | None = setting(
-        None, "updates between saves, besides the one after each validation; null: no others", low=1
+        None, "updates between saves, in addition to the save after each validation; null: no others", low=1
     )
     valid_beam_size: int = setting(1, "beam of the search in validation; 1: greedy", low=1)
     metric: str = setting(
         "bleu", "validation metric that chooses best/, and that patience watches", choices=METRICS
     )
     patience: int | None = setting(
-        None, "validations without a better value after which training ends; null: it goes to its limits", low=1
+        None, "validations without a better value after which training ends; null: no such end", low=1
     )
     average: str = choice(
-        "weights that are validated and kept: those trained (none), their moving average (ema), or those trained "
-        "and at the end the mean of the last keep_last checkpoints, if better (last)",
+        "weights that are validated and kept: the trained ones (none), their moving average (ema), or the trained "
+        "ones and, at the end, the mean of the last keep_last checkpoints if it is better (last)",
         "none",
         "ema",
         "last",
@@ -352,7 +352,7 @@ class DecodeConfig:
 
     beam_size: int = setting(5, "partial translations kept at each step; 1: greedy", low=1)
     length_penalty: float = setting(
-        1.0, "α: at 0 short translations are preferred; the larger, the longer they get", low=0.0
+        1.0, "α: 0 prefers short translations; the larger it is, the longer they get", low=0.0
     )
     coverage_penalty: float = setting(0.0, "β: penalty on source words that got little attention", low=0.0)
     num_best: int = setting(1, "translations written for each line", low=1)
@@ -377,7 +377,7 @@ def nullable(schema: type, doc: str) -> type:
     return made
 
 
-if TYPE_CHECKING:  # as far as a type checker can tell
+if TYPE_CHECKING:  # type checkers can't see a dataclass that is made at run time
 
     class DecodeConfigOverrides(DecodeConfig):
         """Search; null: as in the settings of the run."""
@@ -411,10 +411,10 @@ class TrainConfig:
     trainer: TrainerConfig = MISSING
     decode: DecodeConfig = MISSING
     machine: MachineConfig = section(MachineConfig)
-    name: str | None = setting(None, "name of the run; null: one that tells the main choices")
+    name: str | None = setting(None, "name of the run; null: a name made of its main settings")
     runs_dir: str = setting("runs", "directory that holds the runs")
     resume: str = choice(
-        "an unfinished run of this name is resumed (auto), refused (never), or has to be there (must)",
+        "an unfinished run of this name is resumed (auto), must not exist (never), or must exist (must)",
         "auto",
         "never",
         "must",
@@ -425,7 +425,7 @@ class TrainConfig:
 
 @dataclass
 class CheckConfig(TrainConfig):
-    """Look for what is odd in a corpus, before training on it."""
+    """Check a corpus before training on it."""
 
     fix: str | None = setting(None, "directory for a cleaned copy of the corpus")
 
@@ -438,10 +438,10 @@ class EvaluateConfig:
     checkpoint: str = choice("which of its checkpoints is used", "best", "last")
     split: str = setting(
         "test",
-        "split of the data that the run was trained on: train, valid, test or a further one of Multi30k, such as "
-        "test_2017_flickr",
+        "split of the data that the run was trained on: train, valid, test or another test set of Multi30k, such "
+        "as test_2017_flickr",
     )
-    data_root: str | None = setting(None, "directory with Multi30k, if not the one that the run was trained on")
+    data_root: str | None = setting(None, "directory with Multi30k; null: the one that the run was trained on")
     src_file: str | None = setting(None, "file of your own source sentences, instead of a split")
     ref_file: str | None = setting(None, "file of its reference translations, line by line")
     bootstrap: int = setting(1000, "bootstrap resamples for the confidence intervals; 0: no intervals", low=0)
@@ -478,7 +478,7 @@ GROUPS: dict[str, dict[str, type]] = {
     "trainer": {"default": TrainerConfig},
     "decode": {"beam": DecodeConfig},
 }
-"""The options of each group and their schemas. configs/GROUP/ has those that are another one with other values."""
+"""The options of each group and their schemas. configs/GROUP/ has options that change values of another option."""
 
 COMMANDS: dict[str, type] = {
     "train": TrainConfig,
@@ -524,7 +524,7 @@ def keys_of(schema: type) -> list[str]:
 
 
 def training_keys() -> dict[str, str]:
-    """Every full key that a training run can have → an option that has it, "GROUP=OPTION"."""
+    """Every full key that a training run can have → an option with that key, "GROUP=OPTION"."""
     keys = dict.fromkeys(keys_of(TrainConfig), "")
     for group, options in GROUPS.items():
         for name, schema in options.items():
