@@ -16,16 +16,16 @@ FONTS = [
     "WenQuanYi Zen Hei",
     "Arial Unicode MS",
     "DejaVu Sans",
-    "Last Resort High-Efficiency",  # comes with matplotlib: a box for any letter, so that none is missing
+    "Last Resort High-Efficiency",  # comes with matplotlib 3.11 and later: has a box for any letter
 ]
-# Before 3.11, the first with that font, matplotlib draws a box of its own and warns of each.
+# Earlier versions draw a box of their own for each missing letter, with a warning.
 warnings.filterwarnings("ignore", message="Glyph .* missing from font|Matplotlib currently does not support")
 
 
 def attention_heatmap(
     weights: Tensor, src_pieces: Sequence[str], tgt_pieces: Sequence[str], title: str = ""
 ) -> Figure:
-    """``weights`` (T, S): a row for each target word, which sums to 1, and a column for each source word."""
+    """A picture of ``weights`` (T, S): a row, summing to 1, for each target word; a column for each source word."""
     installed = set(font_manager.get_font_names())
     src_labels, tgt_labels = (
         [_shortened(piece) for piece in src_pieces],
@@ -37,7 +37,7 @@ def attention_heatmap(
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     image = axes.imshow(weights.numpy(), cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
-    family = [font for font in FONTS if font in installed]  # the first that has a letter draws it
+    family = [font for font in FONTS if font in installed]  # each letter comes from the first font that has it
     axes.set_xticks(range(len(src_labels)), src_labels, rotation=60, ha="right", family=family, parse_math=False)
     axes.set_yticks(range(len(tgt_labels)), tgt_labels, family=family, parse_math=False)
     axes.tick_params(labelsize=12)

@@ -2,8 +2,9 @@
 
     y_ij ≈ a_i b_j Σ_k x̂_ik ŵ_jk + bias_j    x̂_ik = round(x_ik / a_i)    a_i = max_k |x_ik| / 127
 
-and ŵ, b likewise of the matrix: symmetric, with a scale for each row and for each output (Wu et al., 2020,
-"Integer quantization for deep learning inference", section 3). The matrix is rounded once, inputs at each product.
+and likewise ŵ and b from the matrix: symmetric quantization, with a scale for each row of the input and for each
+output (Wu et al., 2020, "Integer quantization for deep learning inference", section 3). The matrix is rounded
+once, the inputs at each product.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ LARGEST = 127
 
 
 def quantized(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows (N, K) as int8 (N, K), and what one unit of each row is worth (N, 1)."""
+    """Rows (N, K) as int8 (N, K), and the value of one unit in each row (N, 1)."""
     unit = values.abs().amax(dim=1, keepdim=True).clamp_min_(1e-30).div_(LARGEST)
     return (values / unit).round_().to(torch.int8), unit
 
 
 class Int8Linear(nn.Module):
-    """What ``nn.Linear`` computes, in 8 bits."""
+    """``nn.Linear`` in 8 bits."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
@@ -48,7 +49,7 @@ class Int8Linear(nn.Module):
 
 
 class Int8GRUCell(nn.Module):
-    """What ``nn.GRUCell`` computes, its two products in 8 bits."""
+    """``nn.GRUCell`` with its two products in 8 bits."""
 
     def __init__(self, cell: nn.GRUCell) -> None:
         super().__init__()
@@ -63,7 +64,7 @@ class Int8GRUCell(nn.Module):
 
 
 def quantized_copy(model: Seq2Seq) -> Seq2Seq:
-    """A copy to search with: the matrices that ``step`` multiplies by are swapped, the encoder stays as it is."""
+    """A copy for search: the matrices that ``step`` multiplies by are in 8 bits; the encoder is unchanged."""
     rounded = copy.deepcopy(model)
     decoder = rounded.decoder
     decoder.cell = Int8GRUCell(decoder.cell)  # type: ignore[assignment]

@@ -1,8 +1,8 @@
 """Greedy and beam search over a step function.
 
-Search knows a callable ``step(tokens, state) -> (logits, weights, state)`` and a state with
-``select(rows)``; it knows no model class. Shapes: N sentences given, B sentences still searched, K beam
-size, V vocabulary, S source length, t words so far.
+Search needs a callable ``step(tokens, state) -> (logits, weights, state)`` and a state with ``repeat`` and
+``select``; it knows no model class. Shapes: N sentences given, B sentences not yet finished, K beam size,
+V vocabulary, S source length, R rows, t words so far.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ class SearchState(Protocol):
     """A batch of states, one row for each partial translation."""
 
     def repeat(self, times: int) -> Any:
-        """Each row ``times`` times, in a row."""
+        """Every row ``times`` times, side by side."""
 
     def select(self, rows: Tensor) -> Any:
-        """The given rows, in that order; what ``repeat`` put in a row comes from one sentence and stays so."""
+        """The given rows, in that order. The rows that ``repeat`` made of one stay side by side."""
 
 
 State = TypeVar("State", bound=SearchState)
 
 
 class StepFunction(Protocol[State]):
-    """Reads one word (B,) a row; gives logits (B, V) of the next, attention weights (B, S), the new state."""
+    """Reads one word for each row (B,); gives logits (B, V) of the next, weights (B, S) and the new state."""
 
     def __call__(self, tokens: Tensor, state: State, /) -> tuple[Tensor, Tensor, State]: ...
 
 
 class SpecialTokens(NamedTuple):
-    """What search has to know of the vocabulary."""
+    """The words of the vocabulary that search treats specially."""
 
     bos: int
     eos: int
@@ -67,7 +67,7 @@ class Hypothesis(NamedTuple):
 class _Paths(NamedTuple):
     """Partial translations, one a row."""
 
-    tokens: Tensor  # (R, 1 + t) from the sentence start on
+    tokens: Tensor  # (R, 1 + t) beginning with the sentence start
     weights: Tensor  # (R, t, S) attention weights of each word
     log_probs: Tensor  # (R,)
 
@@ -81,7 +81,7 @@ class _Paths(NamedTuple):
         return _Paths(*(part[rows] for part in self))
 
     def extend(self, tokens: Tensor, log_probs: Tensor, weights: Tensor) -> _Paths:
-        """One word more on each row; ``log_probs`` are those of the longer translations."""
+        """One more word on each row; ``log_probs`` are those of the longer translations."""
         step_weights = weights[:, None, : self.weights.size(2)].to(self.weights.dtype)
         return _Paths(
             torch.cat([self.tokens, tokens.unsqueeze(1)], dim=1),
@@ -90,7 +90,7 @@ class _Paths(NamedTuple):
         )
 
     def scores(self, src_lengths: Tensor, decode: DecodeConfig) -> list[float]:
-        """The score of each row, taken as finished; ``src_lengths`` (R,)."""
+        """The score of each row, as if it were finished; ``src_lengths`` (R,)."""
         scores = self.log_probs / length_normaliser(self.tokens.size(1) - 1, decode.length_penalty)
         if decode.coverage_penalty:
             scores = scores + decode.coverage_penalty * coverage(self.weights, src_lengths)
@@ -98,7 +98,7 @@ class _Paths(NamedTuple):
         return values
 
     def hypothesis(self, row: int, score: float, src_length: int, eos: int) -> Hypothesis:
-        """Take ``row`` as finished, at a sentence end or because it was cut."""
+        """``row`` as a finished translation: at a sentence end, or because it was cut."""
         tokens: list[int] = self.tokens[row, 1:].tolist()
         length = len(tokens) - (tokens[-1] == eos)
         weights = self.weights[row, :length, :src_length].clone().cpu()
@@ -111,7 +111,7 @@ def length_normaliser(length: int, alpha: float) -> float:
 
 
 def coverage(weights: Tensor, src_lengths: Tensor) -> Tensor:
-    """Σ_i log min(Σ_t α_ti, 1) of ``weights`` (R, t, S): 0 where each source word was attended to in full."""
+    """Σ_i log min(Σ_t α_ti, 1) of ``weights`` (R, t, S): 0 if every source word got a total weight of at least 1."""
     attended = weights.sum(dim=1).clamp(min=1e-12, max=1.0).log()
     real = torch.arange(weights.size(2), device=weights.device) < src_lengths.unsqueeze(1)
     return attended.masked_fill(~real, 0.0).sum(dim=1)
@@ -128,7 +128,7 @@ def search(
 ) -> list[list[Hypothesis]]:
     """The ``num_best`` best translations of each of N sentences, best first.
 
-    ``state`` has N rows and stands before the first word; ``src_lengths`` are its numbers of real source words.
+    ``state`` has N rows, before the first word; ``src_lengths`` are the numbers of real source words of its rows.
     """
     if decode.beam_size == 1:
         return [[best] for best in greedy_search(step, state, src_lengths, decode, special, device)]
@@ -144,7 +144,7 @@ def greedy_search(
     special: SpecialTokens,
     device: torch.device = CPU,
 ) -> list[Hypothesis]:
-    """The most probable next word, again and again; finished sentences leave the batch."""
+    """Greedy search: always the most probable next word; finished sentences leave the batch."""
     results: dict[int, Hypothesis] = {}
     live = torch.arange(len(src_lengths), device=device)
     max_lengths = torch.tensor([max_length(decode, length) for length in src_lengths], device=device)
@@ -176,10 +176,10 @@ def beam_search(
     special: SpecialTokens,
     device: torch.device = CPU,
 ) -> list[list[Hypothesis]]:
-    """The K best partial translations at each length, until no better one is to be expected.
+    """Beam search: the K best partial translations at each length, until a better one is no longer likely.
 
-    A sentence leaves when K of its translations have ended and the ``num_best`` best of them score higher than
-    any unfinished one does at its present length.
+    A sentence leaves the batch when K of its translations have ended and the ``num_best`` best of these score no
+    lower than any unfinished one does at its present length.
     """
     num, beam = len(src_lengths), decode.beam_size
     finished = [_Finished(decode.num_best) for _ in range(num)]
@@ -222,14 +222,14 @@ class _Finished:
         self.best: list[Hypothesis] = []  # num_best of them at most, best first
 
     def add(self, score: float, make: Callable[[], Hypothesis]) -> None:
-        """Count a translation; it is made only if it is one of the best."""
+        """Count a translation; ``make`` is called only if it is one of the best."""
         self.count += 1
         if len(self.best) == self.num_best and score <= self.best[-1].score:
             return
         self.best = sorted([*self.best, make()], key=lambda h: -h.score)[: self.num_best]
 
     def complete(self, best_live_score: float, decode: DecodeConfig) -> bool:
-        """Whether K have ended, of which ``num_best`` score no lower than any unfinished one does now."""
+        """Whether K have ended and ``num_best`` of these score no lower than any unfinished one does now."""
         return self.count >= decode.beam_size and self.best[-1].score >= best_live_score
 
 
@@ -240,17 +240,17 @@ class _Candidates(NamedTuple):
     tokens: Tensor
     rows: Tensor  # row among the B·K that is extended
     ends: Tensor  # among the K best, and ends the sentence
-    stays: Tensor  # one of the K best that do not end it
+    stays: Tensor  # among the K best that do not end it
 
     def grow(self, paths: _Paths, weights: Tensor, chosen: Tensor) -> _Paths:
-        """The longer translations of the ``chosen`` candidates, counted through all sentences."""
+        """The longer translations of the ``chosen`` candidates, which are numbered through all sentences."""
         parents = self.rows.flatten()[chosen]
         tokens, log_probs = self.tokens.flatten()[chosen], self.log_probs.flatten()[chosen]
         return paths.select(parents).extend(tokens, log_probs, weights[parents])
 
 
 def _best_candidates(log_probs: Tensor, words: Words, eos: int) -> _Candidates:
-    """From the log-probabilities (B, K) of the rows so far, and the best next words of each row.
+    """The candidates, from the log-probabilities (B, K) of the rows so far and the best next words of each row.
 
     Each row can end in one way only, so at least K of the 2K best do not end.
     """
@@ -294,9 +294,9 @@ GROUP = 64
 
 
 def top_k(values: Tensor, count: int) -> Words:
-    """The ``count`` largest of each row (R, V) without a look at most of it.
+    """The ``count`` largest values of each row (R, V), without sorting most of it.
 
-    They lie in the ``count`` groups of neighbours with the largest maxima.
+    They are in the ``count`` groups of neighbours with the largest maxima.
     """
     num_groups = values.size(1) // GROUP
     if num_groups <= 2 * count:

@@ -42,8 +42,8 @@ def reading(path: str | None) -> Iterator[TextIO]:
 def writing(path: str | None) -> Iterator[TextIO]:
     r"""The file ``path``, or standard output, as UTF-8 with "\n" line ends.
 
-    A file appears when the block has ended well, so that it may be the one that is read. When it ends badly,
-    what was written so far is kept under a name that a message tells.
+    A file appears only once the block has ended well, so it may be the file that is being read. If the block
+    fails, the lines written so far are kept, in a file that a message names.
 
     Raises:
         DataError: the file can't be opened.
@@ -58,7 +58,7 @@ def writing(path: str | None) -> Iterator[TextIO]:
         with _opened(Path(path), "w") as file:
             yield file
     else:
-        with _replacing(Path(path).resolve()) as file:  # not the link to it
+        with _replacing(Path(path).resolve()) as file:  # a link stays a link
             yield file
 
 
@@ -90,7 +90,7 @@ def _opened(path: Path, mode: str, name: Path | None = None) -> TextIO:
 def typed(prompt: str) -> Iterator[str]:
     """Lines typed at the terminal until ctrl-D, with editing and a history where Python has readline."""
     with contextlib.suppress(ImportError):
-        import readline  # noqa: F401 (which input() makes use of)
+        import readline  # noqa: F401 (input() uses it)
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     print("type a sentence and press enter; end with ctrl-D", file=sys.stderr)
@@ -107,10 +107,10 @@ def typed(prompt: str) -> Iterator[str]:
 def translate_stream(
     translator: Translator, lines: Iterator[str], output: TextIO, chunk_lines: int, heatmaps: Path | None = None
 ) -> None:
-    """Translate ``chunk_lines`` lines at a time; with num_best > 1 a line becomes as many lines, tab-separated.
+    """Translate ``chunk_lines`` lines at a time; with num_best > 1, a line in gives num_best lines out.
 
-    Such a line holds the input line's number, the rank, the score and the text. In the directory ``heatmaps``
-    the attention of line n's best translation becomes n.png.
+    Their columns, with tabs between, are the input line's number, the rank, the score and the text. The attention
+    of the best translation of line n is drawn as n.png in the directory ``heatmaps``.
     """
     number = truncated = 0
     while chunk := [line.removesuffix("\n").removesuffix("\r") for line in islice(lines, chunk_lines)]:
@@ -127,7 +127,7 @@ def translate_stream(
 
 def draw_attention(translation: Translation, path: Path) -> None:
     """Write the attention of the best translation as a picture."""
-    from seq2seq.decoding.heatmap import attention_heatmap  # and matplotlib, for which nobody else should wait
+    from seq2seq.decoding.heatmap import attention_heatmap  # with matplotlib, which is slow to import
 
     best = translation.candidates[0]
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -25,9 +25,9 @@ class Candidate(NamedTuple):
 
     Attributes:
         text: plain text, without line breaks.
-        score: what search ranks by: the log-probability with its length and coverage penalties.
+        score: by which search ranks: the log-probability with its length and coverage penalties.
         log_prob: natural logarithm of the text's probability, given the source.
-        pieces: the words or subwords that the text was made of.
+        pieces: the words or subwords of the text.
         weights: attention weights (pieces, source pieces); each row sums to 1.
     """
 
@@ -44,8 +44,8 @@ class Translation(NamedTuple):
     Attributes:
         source: the line as it was given.
         src_pieces: its words or subwords, and the sentence end </s>, to which the model attends too.
-        candidates: ``num_best`` translations, best first; one with an empty text for a blank line.
-        truncated: whether the line had more than ``max_src_tokens`` tokens, and was cut.
+        candidates: ``num_best`` translations, best first; for a blank line, one with an empty text.
+        truncated: whether the line had more than ``max_src_tokens`` tokens and was cut.
     """
 
     source: str
@@ -71,7 +71,7 @@ class Translator:
     def __init__(
         self, model: Seq2Seq, tokenizers: TokenizerPair, decode: DecodeConfig, precision: Precision = FP32
     ) -> None:
-        """Search is on the device that ``model`` is on.
+        """Search runs on the device of ``model``.
 
         Raises:
             ConfigError: the settings of search contradict each other.
@@ -89,13 +89,13 @@ class Translator:
 
         Args:
             lines: a list of texts. They are sorted into batches by length; no line depends on another.
-            advance: told after each batch how many more lines are translated.
+            advance: called after each batch with its number of lines.
 
         Returns:
             One ``Translation`` for each line, in the same order; a blank line gives empty text.
 
         Raises:
-            DecodingError: the model computes what is not finite.
+            DecodingError: the model's logits are not finite.
             TypeError: ``lines`` is one text instead of a list.
         """
         if isinstance(lines, str):
@@ -117,7 +117,7 @@ class Translator:
         return results
 
     def encode(self, lines: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
-        """Token ids of each source line, at most ``max_src_tokens`` of them, and whether it was cut to that."""
+        """The first ``max_src_tokens`` token ids of each source line, and whether the line had more."""
         most = self.decode.max_src_tokens
         encoded = self.tokenizers.src.encode(lines)
         return [ids[:most] for ids in encoded], [len(ids) > most for ids in encoded]

@@ -1,8 +1,8 @@
 """Attention: scores → mask → softmax → weighted sum.
 
-``Attention`` holds what every variant shares; a variant says how a query is scored against the memory and
-which context is read out beside the decoder state. Shapes: B batch, K queries for each source (1 in training,
-the beam in search), S source length, M memory size, D decoder state size, A attention key size.
+``Attention`` has what all variants share. A variant defines how a query is scored against the memory, and which
+context is read out beside the decoder state. Shapes: B batch, K queries for each source (1 in training, the
+beam in search), S source length, M memory size, D decoder state size, A attention key size.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Attention(nn.Module):
         """e_t of ``query`` (B, K, D) against ``keys`` (B, S, A): (B, K, S)."""
 
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Contexts (BK, M) and weights (BK, S) of ``query`` (BK, D), the K queries of a source in a row."""
+        """Contexts (BK, M) and weights (BK, S) of ``query`` (BK, D), the K queries of a source side by side."""
         scores = self.scores(query.unflatten(0, (len(memory.mask), -1)), memory.keys)
         weights = scores.masked_fill(~memory.mask.unsqueeze(1), -torch.inf).softmax(dim=-1)
         contexts = torch.bmm(weights, memory.values)  # Σ_i α_i h_i
@@ -76,8 +76,8 @@ class LuongDot(Attention):
 class LuongGeneral(Attention):
     """e_t = Hᵀ (W s_t) (Luong, Pham and Manning, 2015, equation 8, "general").
 
-    The parameter is √M W: one step of Adam changes all M × D entries by about the learning rate, which would
-    move the scores of W itself by so much that the softmax saturates.
+    The parameter is √M W. One step of Adam changes all M × D entries by about the learning rate; if W itself were
+    the parameter, the scores would move so far that the softmax saturates.
     """
 
     reads_new_context = True
@@ -92,7 +92,7 @@ class LuongGeneral(Attention):
 
 
 class Additive(Attention):
-    """e_t = wᵀ tanh(W_q s + W_k H), none of the three maps with a bias; the keys W_k H are computed once."""
+    """e_t = wᵀ tanh(W_q s + W_k H): the three maps have no bias, and the keys W_k H are computed once."""
 
     def __init__(self, decoder_size: int, memory_size: int, size: int) -> None:
         super().__init__()

@@ -2,8 +2,8 @@
 
     s_t = GRU(s_{t-1}, [attend(s_{t-1}) ; y_{t-1}])
 
-Read out beside s_t is attend(s_t) (Luong) or attend(s_{t-1}), the context that built s_t (Bahdanau): over T
-steps attend(s_0) … attend(s_T) are computed once each, and the choice between the two is a shift by one.
+Beside s_t, Luong reads out attend(s_t); Bahdanau reads out attend(s_{t-1}), the context that built s_t. Over T
+steps, each of attend(s_0) … attend(s_T) is computed once, and the choice between the two is a shift by one.
 Shapes: B batch, T target length, S source length, E embedding, D decoder state, M memory, R read-out,
 V vocabulary, L layers.
 """
@@ -21,7 +21,7 @@ from seq2seq.model.embedding import Embedding
 
 
 class DecoderState(NamedTuple):
-    """All that a step needs to know of the past: s_t and what it attends to."""
+    """All that a step needs to know of the past: s_t and the context it attends to."""
 
     hidden: Tensor  # (B, D) s_t, the state of the recurrence
     upper: Tensor  # (B, L-1, D) states of the layers above it
@@ -37,7 +37,7 @@ class Unrolled(NamedTuple):
     """The recurrence over all steps of teacher forcing."""
 
     hidden: Tensor  # (B, T, D) s_1 … s_T
-    contexts: Tensor  # (B, T, M) those that are read out beside them
+    contexts: Tensor  # (B, T, M) the contexts read out beside these states
     weights: Tensor  # (B, T, S) their attention weights
 
 
@@ -110,9 +110,10 @@ class Decoder(nn.Module):
         return logits, read.weights, new
 
     def forward(self, tgt_in: Tensor, layers: Tensor, memory: Memory) -> DecoderOutput:
-        """Teacher forcing: ``tgt_in`` (B, T) are the words fed in, from the sentence start on.
+        """Teacher forcing: ``tgt_in`` (B, T) are the words fed in, beginning with the sentence start.
 
-        The same as ``start`` and repeated ``step``; what does not depend on the state is done for all T at once.
+        The same as ``start`` and repeated ``step``; work that does not depend on the state is done for all T at
+        once.
         """
         hidden, contexts, weights = self.unroll(self._embed(tgt_in), layers[0], memory)
         top, _ = self._upper_layers(hidden, layers[1:].transpose(0, 1))

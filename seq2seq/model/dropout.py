@@ -1,4 +1,4 @@
-"""Dropout with few random bits, since drawing them is what dropout costs on a CPU."""
+"""Dropout that draws few random bits: on a CPU, drawing them is its main cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Word embeddings at the scale that GRUs like, with a matrix at the scale that the output likes."""
+"""Word embeddings: vectors at a scale that suits a GRU, from a matrix at a scale that suits the output."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from seq2seq.model.dropout import Dropout
 class Embedding(nn.Embedding):
     """√E times a row of the matrix (Vaswani et al., 2017, section 3.4).
 
-    The matrix has entries of size 1/√E, so that, tied, it gives logits of order one; times √E its rows have
-    entries of order one, which drive the gates of a GRU from the start. In training ``word_dropout`` of the words
-    become zeros as a whole (Gal and Ghahramani, 2016, section 4.2; drawn for each occurrence, not each type).
+    The matrix has entries of size 1/√E, so that as a tied output matrix it gives logits of order one. Times √E,
+    its rows have entries of order one, which drive the gates of a GRU from the start. In training, the whole
+    vector of a word becomes zero with probability ``word_dropout`` (Gal and Ghahramani, 2016, section 4.2; drawn
+    for each occurrence, not for each type).
     """
 
     def __init__(self, vocab_size: int, embedding_size: int, word_dropout: float = 0.0) -> None:

@@ -13,7 +13,7 @@ from seq2seq.model.embedding import Embedding
 
 
 class Encoder(nn.Module):
-    """1 to N bidirectional GRU layers over packed sequences, so that padding is never computed."""
+    """1 to N bidirectional GRU layers over packed sequences: nothing is computed for padding."""
 
     def __init__(
         self,
@@ -41,11 +41,11 @@ class Encoder(nn.Module):
         """Encode ``src`` (B, S) token ids; ``mask`` (B, S) is True on real tokens, at least one a row.
 
         Returns:
-            Encoder states H (B, S, M), zero on padding, with M = 2 × hidden size; and what the decoder starts
-            from, the last forward and the last backward state of the top layer (B, M).
+            Encoder states H (B, S, M), zero on padding, with M = 2 × hidden size; and (B, M), the last forward and
+            the last backward state of the top layer, from which the decoder starts.
         """
         embedded = self.embedding_dropout(self.embedding(src))  # (B, S, E)
-        lengths = mask.sum(dim=1).cpu()  # packing wants them on the host
+        lengths = mask.sum(dim=1).cpu()  # where packing needs them
         packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
         packed_states, last = self.gru(packed)  # last: (2L, B, H), forward and backward of each layer
         states, _ = pad_packed_sequence(packed_states, batch_first=True, total_length=src.size(1))

@@ -33,7 +33,7 @@ def smoothed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0
 
 
 def output_loss(output: nn.Linear, readout: Tensor, targets: Tensor, smoothing: float = 0.0) -> Loss:
-    """``smoothed_cross_entropy`` of the logits ``output(readout)``, which never exist all at once.
+    """``smoothed_cross_entropy`` of the logits ``output(readout)``, without holding all of them at once.
 
     ``readout`` (N, R), ``targets`` (N,). Memory grows with N and with V, not with N × V.
     """
@@ -45,7 +45,7 @@ def output_loss(output: nn.Linear, readout: Tensor, targets: Tensor, smoothing: 
     return Loss(smoothed, nll)
 
 
-CHUNK_ROWS = 256  # logits of so many tokens at once: few enough to stay in a processor's cache
+CHUNK_ROWS = 256  # tokens whose logits are computed at once: few enough to stay in a processor's cache
 
 
 class LinearCrossEntropy(Function):
@@ -65,7 +65,7 @@ class LinearCrossEntropy(Function):
         smoothing: float,
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
-        """Loss and nll of ``smoothed_cross_entropy``; the products are in ``dtype``, all else as in ``weight``."""
+        """Loss and nll of ``smoothed_cross_entropy``; products in ``dtype``, all else in the type of ``weight``."""
         wants_gradients = any(ctx.needs_input_grad)
         inputs, matrix = readout.to(dtype), weight.to(dtype)
         nll, uniform = readout.new_zeros(()), readout.new_zeros(())
@@ -83,7 +83,7 @@ class LinearCrossEntropy(Function):
                 grad.sub_(smoothing / len(weight)).scatter_add_(
                     1, target, grad.new_full(target.shape, smoothing - 1)
                 )
-                low = grad.to(dtype)  # of a sum, so of order 1 without a loss scale: fp16 holds it
+                low = grad.to(dtype)  # fits into fp16: the gradient of a sum is of order 1 without a loss scale
                 grads[0][rows] = low @ matrix
                 if dtype == weight.dtype:
                     grads[1].addmm_(low.t(), inputs[rows])

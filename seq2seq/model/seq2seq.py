@@ -14,21 +14,21 @@ from seq2seq.model.encoder import Bridge, Encoder, ZeroBridge
 
 
 class Decoding(NamedTuple):
-    """Decoder states together with the memory they attend to: what search carries from step to step.
+    """Decoder states with the memory they attend to; search carries them from step to step.
 
-    Each source has the same number of states, which stand in a row and share its memory.
+    Each source has the same number of states. They stand side by side and share its memory.
     """
 
     state: DecoderState  # of B × K rows
     memory: Memory  # of B sources
 
     def repeat(self, times: int) -> Decoding:
-        """Each row ``times`` times."""
+        """The same with every row ``times`` times."""
         rows = torch.arange(len(self.state.hidden), device=self.state.hidden.device)
         return Decoding(self.state.select(rows.repeat_interleave(times)), self.memory)
 
     def select(self, rows: Tensor) -> Decoding:
-        """The given rows in that order, (B' × K,) int64: every K of them are of one source."""
+        """The given ``rows`` (B' × K,) int64, in that order; each K of them belong to one source."""
         sources = torch.arange(len(self.memory.mask), device=rows.device)
         times = len(self.state.hidden) // len(sources)
         kept = rows[::times] // times
@@ -61,7 +61,7 @@ class Seq2Seq(nn.Module):
         return self.decoder(tgt_in, *self._read(src, src_mask))
 
     def _read(self, src: Tensor, src_mask: Tensor) -> tuple[Tensor, Memory]:
-        """First decoder state of each layer (L, B, D), and what there is to attend to."""
+        """First decoder state of each layer (L, B, D), and the memory."""
         states, final_state = self.encoder(src, src_mask)
         return self.bridge(final_state), self.decoder.attention.prepare(states, src_mask)
 

@@ -1,7 +1,7 @@
 """The fast path of training: the plain model's mathematics with the backward passes written by hand.
 
-``seq2seq.model`` stays the definition; every function here computes what a plain module there does, and the
-tests compare the two: outputs and gradients.
+``seq2seq.model`` stays the definition: each function here computes the same as a plain module there. The tests
+compare their outputs and gradients.
 """
 
 from seq2seq.model.fused.decoder import FusedDecoder

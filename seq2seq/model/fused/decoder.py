@@ -4,16 +4,16 @@
     i_t = x_t + W_c (m_t ⊙ c_{t-1})    j_t = W_h h_{t-1} + b_h    h_t = GRU step of i_t and j_t
 
 x_t is the word's share W_y y_{t-1} + b_i of the input, and m_t the dropout of the context. Words, keys K,
-read-out and logits do not depend on the state and stay outside. W_h and W_q both read h, so they are one
+read-out and logits are not part of the recurrence and stay outside. W_h and W_q both read h, so they are one
 product, [W_h ; W_q] h_t = [j_{t+1} ; q_t].
 
-Backward, from the last step to the first, with dh_t and dc_t the gradients of what was given out:
+Backward, from the last step to the first, where dh_t and dc_t are the gradients of the outputs h_t and c_t:
 
     dα_t = Hᵀ dc_t    de_t = α_t ⊙ (dα_t - α_tᵀ dα_t)    dq_t from the score
     dh_t += [W_h ; W_q]ᵀ [dj_{t+1} ; dq_t] + dh_{t+1} ⊙ z_{t+1}
     di_t, dj_t from the GRU step (``seq2seq.model.fused.gru``)    dc_{t-1} += m_t ⊙ W_cᵀ di_t
 
-and after the loop, each one product over all steps:
+and after the loop, as one product over all steps for each:
 
     dH = Σ_t dc_t α_tᵀ    dx_t = di_t    dW_c = Σ_t di_t (m_t ⊙ c_{t-1})ᵀ
     d[W_h ; W_q] = Σ_t [dj_{t+1} ; dq_t] h_tᵀ
@@ -47,7 +47,7 @@ softmax_backward = torch.ops.aten._softmax_backward_data
 
 
 class AttentionRecurrence(Function):
-    """h_1 … h_T, c_0 … c_{N-1} and their weights; the weights are for looking at and have no gradient."""
+    """h_1 … h_T, c_0 … c_{N-1} and their weights; the weights are only for display and have no gradient."""
 
     @staticmethod
     def forward(
@@ -136,12 +136,12 @@ class AttentionRecurrence(Function):
 
 
 def _queries(mapped: Tensor, hidden: Tensor, gates_size: int) -> Tensor:
-    """q_0 … q_{N-1} (N, B, A): what ``mapped`` has beside j, or the states themselves."""
+    """q_0 … q_{N-1} (N, B, A): the part of ``mapped`` after j, or the states themselves."""
     return hidden[: len(mapped)] if mapped.size(2) == gates_size else mapped[..., gates_size:]
 
 
 class FusedDecoder(Decoder):
-    """Computes what ``Decoder`` computes; the parameters are the same, and so is ``step``, which search uses."""
+    """Computes the same as ``Decoder``, with the same parameters and the same ``step``, which search uses."""
 
     def unroll(self, embedded: Tensor, start: Tensor, memory: Memory) -> Unrolled:
         parts = FUSED_SCORES[type(self.attention)](self.attention)

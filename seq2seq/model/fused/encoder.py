@@ -11,7 +11,7 @@ from seq2seq.model.fused.gru import GRURecurrence, product_dtype
 
 
 class FusedEncoder(Encoder):
-    """Computes what ``Encoder`` computes, padding included; the parameters are the same."""
+    """Computes the same as ``Encoder``, zeros on padding included, with the same parameters."""
 
     def forward(self, src: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         states = self.embedding_dropout(self.embedding(src.t()))  # (S, B, E)

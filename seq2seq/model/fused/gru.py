@@ -4,12 +4,12 @@ With i = W_i x + b_i and j = W_h h + b_h, each split in three (reset, update, ne
 
     r = σ(i_r + j_r)    z = σ(i_z + j_z)    n = tanh(i_n + r ⊙ j_n)    h' = (1 - z) ⊙ n + z ⊙ h
 
-Given dh', its gradient, and writing d_ for gradients with respect to what stands inside σ and tanh:
+Given dh', the gradient of h', and with d_ for the gradients of the arguments of σ and tanh:
 
     d_z = dh' ⊙ (h - n) ⊙ z(1 - z)    d_n = dh' ⊙ (1 - z) ⊙ (1 - n²)    d_r = d_n ⊙ j_n ⊙ r(1 - r)
     di = [d_r, d_z, d_n]    dj = [d_r, d_z, d_n ⊙ r]    dh = dh' ⊙ z + dj W_h
 
-Shapes: T steps, B batch, D state. Sequences are time-major, so that a step is one block of memory.
+Shapes: T steps, B batch, D state. Time is the first dimension, so that a step is one block of memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
 
 def gru_step(inputs: Tensor, recurrent: Tensor, hidden: Tensor, gates: Tensor, out: Tensor) -> None:
-    """One step from i and j (B, 3D): r, z, n into ``gates`` (B, 3D), which may be i itself, h' into ``out``."""
+    """One step from i and j (B, 3D): r, z, n go into ``gates`` (B, 3D), which may be i itself, h' into ``out``."""
     size = hidden.size(1)
     both, new = slice(0, 2 * size), slice(2 * size, 3 * size)
     reset, update, candidate = gates.split(size, dim=1)
@@ -39,7 +39,7 @@ def gru_step(inputs: Tensor, recurrent: Tensor, hidden: Tensor, gates: Tensor, o
 def gru_step_backward(
     grad: Tensor, gates: Tensor, recurrent: Tensor, hidden: Tensor, grad_gates: Tensor, grad_recurrent: Tensor
 ) -> Tensor:
-    """From dh' (B, D): di and dj into the last two arguments (B, 3D), and dh' ⊙ z as the result."""
+    """From dh' (B, D): di and dj go into the last two arguments (B, 3D); the result is dh' ⊙ z."""
     size = hidden.size(1)
     both, new = slice(0, 2 * size), slice(2 * size, 3 * size)
     reset, update, candidate = gates.split(size, dim=1)
@@ -56,14 +56,14 @@ def gru_step_backward(
 
 
 def product_dtype(weight: Tensor) -> torch.dtype:
-    """The type that autocast, where it is on, computes products in; else the type of ``weight``."""
+    """The type in which autocast computes products, if it is on; else the type of ``weight``."""
     kind = weight.device.type
     autocast: torch.dtype | None = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
     return autocast or weight.dtype
 
 
 def add_product(base: Tensor, left: Tensor, right: Tensor, out: Tensor) -> None:
-    """``base`` + ``left`` ``right`` into ``out``; the product in the precision of ``right``."""
+    """Write ``base`` + ``left`` ``right`` into ``out``; the product has the precision of ``right``."""
     if left.dtype == right.dtype:
         torch.addmm(base, left, right, out=out)
     else:
@@ -77,7 +77,7 @@ def weight_gradient(grad: Tensor, inputs: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class GRURecurrence(Function):
-    """h_1 … h_T from h_0 = 0, where a row's state is 0 as long as ``mask`` says that its sequence is padding."""
+    """h_1 … h_T from h_0 = 0; a row's state is 0 wherever ``mask`` marks padding."""
 
     @staticmethod
     def forward(

@@ -1,8 +1,8 @@
 """The scores of ``seq2seq.model.attention``, each with its backward, for use inside a recurrence.
 
-A score is made for one batch, is asked for the scores of one query after another, then for the gradients of
-those queries, and gives the gradients of keys and weight in the end. Shapes: B batch, S source length, A key
-size, N number of queries.
+A score object serves one batch. It computes the scores of one query after another, then the gradients of those
+queries, and at the end the gradients of keys and weight. Shapes: B batch, S source length, A key size, N number
+of queries.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class FusedScore(Protocol):
         """Gradient dq (B, A) from de (B, S)."""
 
     def gradients(self, grads: Tensor, queries: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Of keys and weight, from all de (N, B, S) and q (N, B, A) that ``backward`` has seen."""
+        """Gradients of keys and weight, from all de (N, B, S) and q (N, B, A) that ``backward`` has seen."""
 
 
 class FusedDotProduct:
@@ -65,7 +65,7 @@ class FusedAdditive:
 
     dq = w ⊙ Σ_i de_i v_i    dk_i = w ⊙ Σ_t de_ti v_ti    dw = Σ_t Σ_i de_ti u_ti
 
-    u is computed again in the backward pass, which costs less than to keep (N, B, S, A) numbers and read them.
+    u is computed again in the backward pass: this costs less than keeping (N, B, S, A) numbers and reading them.
     """
 
     def __init__(self, keys: Tensor, weight: Tensor | None) -> None:
@@ -114,7 +114,7 @@ def outer_sum(weights: Tensor, vectors: Tensor) -> Tensor:
 
 
 class ScoreParts(NamedTuple):
-    """What a recurrence needs to know of its attention."""
+    """The parts of an attention that the recurrence uses."""
 
     score: type[FusedScore]
     query_map: Tensor | None  # (A, D) from decoder state to query; None if they are the same
@@ -139,4 +139,4 @@ FUSED_SCORES: dict[type[Attention], Callable[[Any], ScoreParts]] = {
     LuongConcat: _additive,
     Bahdanau: _additive,
 }
-"""The attentions that have a fused score; a decoder with another one trains through the plain ``next_state``."""
+"""The attentions that have a fused score. With any other, the decoder trains through the plain ``next_state``."""
