@@ -1,4 +1,4 @@
-"""Tokenized pairs and the padded batches made of them."""
+"""Tokenized pairs, and padded batches of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TokenizedPairs(NamedTuple):
 
     src: list[list[int]]
     tgt: list[list[int]]
-    lines: Sequence[int] = ()  # of each pair in its file, where that is known
+    lines: Sequence[int] = ()  # the line of each pair in its file, if known
 
     def __len__(self) -> int:
         return len(self.src)
@@ -31,7 +31,7 @@ class TokenizedPairs(NamedTuple):
         return [max(len(src), len(tgt)) > max_length for src, tgt in zip(self.src, self.tgt, strict=True)]
 
     def unless_over_length(self, max_length: int, other: TokenizedPairs) -> TokenizedPairs:
-        """The same, but those of ``other`` for pairs of more than ``max_length`` tokens on a side."""
+        """The same, but a pair of more than ``max_length`` tokens on a side is replaced by that of ``other``."""
         out = self.over_length(max_length)
         src, tgt = (
             [rows[i] if over else ids for i, (ids, over) in enumerate(zip(side, out, strict=True))]
@@ -56,7 +56,7 @@ class Batch(NamedTuple):
     src_mask: Tensor  # (B, S) True on real tokens
     tgt_in: Tensor  # (B, T) <s>, then words
     tgt_out: Tensor  # (B, T) words, then </s>
-    places: Tensor  # (N,) where the real target tokens are among all B·T, row after row
+    places: Tensor  # (N,) positions of the real target tokens among all B·T, row after row
 
     @property
     def targets(self) -> Tensor:
@@ -69,7 +69,7 @@ class Batch(NamedTuple):
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """The same on ``device``; the host does not wait for a GPU to have it."""
+    """The same tensor on ``device``; the copy to a GPU goes on in the background."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
@@ -78,12 +78,12 @@ def collate(src: Sequence[Sequence[int]], tgt: Sequence[Sequence[int]]) -> Batch
     src_ids, src_mask = pad([[*ids, EOS] for ids in src])
     tgt_in, _ = pad([[BOS, *ids] for ids in tgt])
     tgt_out, _ = pad([[*ids, EOS] for ids in tgt])
-    places = (tgt_out != PAD).flatten().nonzero().squeeze(1)  # on the host: a GPU would be waited for
+    places = (tgt_out != PAD).flatten().nonzero().squeeze(1)  # on the CPU: on a GPU this would wait for it
     return Batch(src_ids, src_mask, tgt_in, tgt_out, places)
 
 
 def pad(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Ids (B, longest) filled up with <pad>, and a mask that is True on what was given."""
+    """Ids (B, longest) padded with <pad>, and a mask (B, longest) that is True on real tokens."""
     width = max(len(row) for row in rows)
     ids = torch.tensor([[*row, *[PAD] * (width - len(row))] for row in rows])
     lengths = torch.tensor([len(row) for row in rows])

@@ -1,4 +1,4 @@
-"""A corpus examined before training meets it: each split, its findings, a report and a cleaned copy."""
+"""Check a corpus before training: find its oddities, report them, and write a cleaned copy."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ Sides: TypeAlias = tuple[list[str], list[str]]
 class RawSplit(NamedTuple):
     """A split as it is on disk."""
 
-    names: tuple[str, str]  # human-readable, of its two sides
+    names: tuple[str, str]  # human-readable names of its two sides
     src: list[bytes]
     tgt: list[bytes]
 
     def text(self) -> tuple[list[str], list[str]]:
-        """Both sides as training reads them; what can't be read becomes U+FFFD."""
+        """Both sides as training reads them; bytes that can't be read become U+FFFD."""
         return _decoded(self.src), _decoded(self.tgt)
 
 
 def _decoded(lines: list[bytes]) -> list[str]:
-    lines = [lines[0].removeprefix(doctor.BOM), *lines[1:]]  # only at the start is it a mark
+    lines = [lines[0].removeprefix(doctor.BOM), *lines[1:]]  # elsewhere it is not a byte order mark
     return [line.decode("utf-8", "replace").removesuffix("\r") for line in lines]
 
 
 class Checkup(NamedTuple):
-    """What is odd in a corpus."""
+    """The oddities of a corpus."""
 
-    findings: dict[str, list[Finding]]  # of each file, and of each split: those that occur
+    findings: dict[str, list[Finding]]  # of each file and of each split, those with at least one line
     misaligned: dict[str, list[Misalignment]]  # of each split
     splits: Mapping[str, RawSplit]
 
@@ -50,7 +50,7 @@ class Checkup(NamedTuple):
 
 
 def read(paths: Sequence[Path]) -> RawSplit:
-    """The lines of a split, whatever is in them, from a source and a target file or from one TSV.
+    """The raw lines of a split, from a source and a target file or from one TSV.
 
     Raises:
         DataError: a file can't be read, or a line of a TSV has no tab.
@@ -67,7 +67,7 @@ def read(paths: Sequence[Path]) -> RawSplit:
 def check_up(
     splits: Mapping[str, RawSplit], data: DataConfig, tokenizers_of: Callable[[ParallelText], TokenizerPair]
 ) -> Checkup:
-    """Examine every split; what needs a tokenizer is examined only if training could read the corpus.
+    """Examine every split; tokens are examined only if training could read the corpus.
 
     ``tokenizers_of`` gives the tokenizers that training would use, from the cleaned training split.
     """
@@ -90,12 +90,12 @@ def check_up(
 
 
 def occurring(findings: Mapping[str, list[Finding]]) -> dict[str, list[Finding]]:
-    """Those that at least one line has."""
-    return {place: [finding for finding in all_of_it if finding.total] for place, all_of_it in findings.items()}
+    """The findings that at least one line has."""
+    return {place: [finding for finding in listed if finding.total] for place, listed in findings.items()}
 
 
 def examine_split(text: Sides, train: Sides | None) -> list[Finding]:
-    """What is odd in the pairs of a split, and with ``train`` in what it shares with the training split."""
+    """Oddities in the pairs of a split and, given ``train``, the pairs that it shares with the training split."""
     src, tgt = text
     missing = range(min(len(src), len(tgt)) + 1, max(len(src), len(tgt)) + 1)
     findings = [doctor.finding("no line on the other side", missing, STOPS, stops=True)]
@@ -108,7 +108,7 @@ def examine_split(text: Sides, train: Sides | None) -> list[Finding]:
 def examine_tokens(
     data: DataConfig, tokenizers: TokenizerPair, name: str, text: Sides, train: Sides
 ) -> Iterator[Finding]:
-    """What the tokenizers that training would use do with a split."""
+    """Oddities in the tokens of a split, as training would tokenize it."""
     sides = tuple(zip(("source", "target"), tokenizers, text, train, strict=True))
     ids = [tokenizer.encode(lines) for _, tokenizer, lines, _ in sides]
     limit = data.max_length
@@ -127,7 +127,7 @@ def examine_tokens(
 
 
 def report(checkup: Checkup) -> str:
-    """What was read, what is misaligned, and a table of the findings."""
+    """Numbers of lines, misaligned stretches, and a table of the findings."""
     lines = []
     for name, split in checkup.splits.items():
         lines.append(f"{name}: {len(split.src):,} source lines, {len(split.tgt):,} target lines")
@@ -143,7 +143,7 @@ def report(checkup: Checkup) -> str:
 
 
 def described(stretch: Misalignment) -> str:
-    """In words."""
+    """A misalignment in words."""
     distance = f"{abs(stretch.shift)} {'line' if abs(stretch.shift) == 1 else 'lines'}"
     direction = "further down" if stretch.shift > 0 else "further up"
     return (
@@ -153,12 +153,12 @@ def described(stretch: Misalignment) -> str:
 
 
 def first_lines(finding: Finding) -> str:
-    """Their numbers."""
+    """The numbers of a finding's first lines."""
     return ", ".join(map(str, finding.lines)) + (" …" if finding.total > len(finding.lines) else "")
 
 
 def write_cleaned(checkup: Checkup, data: DataConfig, originals: Sequence[Path], directory: Path) -> list[str]:
-    """Write a cleaned copy of each split, its pairs aligned; says what was written.
+    """Write a cleaned copy of each split; returns a line for each, saying what was written.
 
     Raises:
         DataError: a split's sides do not belong together line by line.
@@ -175,10 +175,10 @@ def write_cleaned(checkup: Checkup, data: DataConfig, originals: Sequence[Path],
         if kept & {target.resolve() for target in targets}:
             raise ConfigError(f"fix={directory}: the {name} files are there; choose another directory")
     directory.mkdir(parents=True, exist_ok=True)
-    said = []
+    written = []
     for name, split in checkup.splits.items():
         pairs, left_out = doctor.cleaned(split.src, split.tgt)
         for side, target in enumerate(copies[name]):
             write_text(target, "".join(f"{pair[side]}\n" for pair in pairs))
-        said.append(f"{directory}/{name}.*: {len(pairs):,} pairs, {left_out:,} left out")
-    return said
+        written.append(f"{directory}/{name}.*: {len(pairs):,} pairs, {left_out:,} left out")
+    return written

@@ -1,4 +1,4 @@
-"""Parallel text: read strictly, checked, cleaned in pairs, and every dropped pair counted."""
+"""Parallel text: read strictly, checked and cleaned pair by pair; every dropped pair is counted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from seq2seq.errors import DataError
 from seq2seq.tables import table
 
-GROWTH = 200  # of a .gz, above 64 MB: text grows four- or fivefold, what is made to fill the memory a thousandfold
+GROWTH = 200  # most times that a .gz may expand beyond 64 MB: text expands 4 or 5 times, a bomb 1,000 times
 
 
 class ParallelText(NamedTuple):
@@ -59,7 +59,7 @@ def _decompressed(path: Path) -> bytes:
     if len(data) > bound:
         raise DataError(
             f"{path}: grows to over {bound:,} bytes, more than {GROWTH} times its size, which no text does; "
-            "if it is one, decompress it first"
+            "if it is text all the same, decompress it first"
         )
     return data
 
@@ -67,7 +67,7 @@ def _decompressed(path: Path) -> bytes:
 def read_lines(path: Path) -> list[str]:
     r"""The lines of a UTF-8 file, plain or ``.gz``, split on "\n" alone.
 
-    A byte order mark at the start and a "\r" before a line's end are taken off; nothing else is.
+    A byte order mark at the start and a "\r" before a line's end are removed, and nothing else.
 
     Raises:
         DataError: as ``raw_lines``; or a line is not UTF-8 (with ``path:line``).
@@ -89,7 +89,7 @@ def _decode(line: bytes, path: Path, number: int) -> str:
 
 
 def read_parallel(src: Path, tgt: Path) -> ParallelText:
-    """Two files, one sentence a line, line i of one the translation of line i of the other.
+    """Two files with one sentence a line; line i of one is the translation of line i of the other.
 
     Raises:
         DataError: as ``read_lines``; or the files have unequal numbers of lines.
@@ -98,7 +98,7 @@ def read_parallel(src: Path, tgt: Path) -> ParallelText:
     if len(src_lines) != len(tgt_lines):
         raise DataError(
             f"{src} has {len(src_lines):,} lines and {tgt} has {len(tgt_lines):,}: "
-            "parallel files need one line for each other's"
+            "parallel files need the same number of lines"
         )
     return ParallelText(src_lines, tgt_lines, list(range(1, len(src_lines) + 1)))
 
@@ -119,7 +119,7 @@ def read_tsv(path: Path) -> ParallelText:
 
 @dataclass
 class SplitReport:
-    """What was read of a split, and what became of it."""
+    """Counts of the pairs of a split: read, dropped, kept."""
 
     name: str
     read: int
@@ -136,7 +136,7 @@ class SplitReport:
 
 
 def clean(name: str, text: ParallelText, train: ParallelText | None = None) -> tuple[ParallelText, SplitReport]:
-    """Drop the pairs with an empty side; count them, duplicates and, with ``train``, the overlap with it."""
+    """Drop the pairs with an empty side; count these, duplicates and, given ``train``, pairs in it too."""
     kept = text.keep([bool(src.strip() and tgt.strip()) for src, tgt in text.pairs()])
     if not kept:
         raise DataError(f"{name}: none of the {len(text):,} pairs has text on both sides; nothing is left")
@@ -150,7 +150,7 @@ def clean(name: str, text: ParallelText, train: ParallelText | None = None) -> t
 
 
 def report_table(reports: Sequence[SplitReport]) -> str:
-    """What was read of each split, as a table for people."""
+    """The reports of all splits as a table, for the log."""
     rows = [["split", "pairs read", "empty side", "over length", "used", "duplicates", "also in train"]]
     for report in reports:
         read, empty, over = report.read, report.empty_side, report.over_length

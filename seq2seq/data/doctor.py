@@ -1,6 +1,6 @@
-"""What is odd in a corpus: lines that no text should have, pairs that do not look like translations.
+"""Oddities in a corpus: lines that no text should have, pairs that do not look like translations.
 
-Nothing here changes a corpus. A ``Finding`` says how often, where first, and what training does about it.
+Nothing here changes a corpus. A ``Finding`` counts one kind of oddity, and says what training does with it.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ class Finding(NamedTuple):
     what: str
     total: int
     lines: list[int]  # the first of them, from 1
-    training: str  # what training does about it
-    stops: bool = False  # whether that is to stop
+    training: str  # what training does with these lines
+    stops: bool = False  # whether it stops with an error
 
 
 def finding(what: str, lines: Iterable[int], training: str, stops: bool = False) -> Finding:
-    """Of all ``lines``, their numbers from 1, that have it."""
+    """The finding ``what``, from the numbers, counted from 1, of the ``lines`` that have it."""
     numbers = list(lines)
     return Finding(what, len(numbers), numbers[:SHOWN], training, stops)
 
 
 def named(characters: Iterable[str]) -> str:
-    """The first of them, as they are or, if that would not show, by their numbers."""
+    """The first of the ``characters``, as they are or, if they can't be seen, as U+NNNN."""
     ordered = sorted(characters)
     shown = [char if char.isprintable() and not char.isspace() else f"U+{ord(char):04X}" for char in ordered]
     return " ".join(shown[:SHOWN]) + (" …" if len(shown) > SHOWN else "")
@@ -46,17 +46,17 @@ def named(characters: Iterable[str]) -> str:
 
 
 def examine_bytes(lines: Sequence[bytes]) -> list[Finding]:
-    """What can be said of a file's lines before they are text."""
+    """Oddities in the bytes of a file's lines, before they are decoded."""
     return [
         finding("not UTF-8", _numbers(lines, lambda line: not is_utf8(line)), STOPS, stops=True),
-        finding("byte order mark", _numbers(lines[:1], lambda line: line.startswith(BOM)), "taken off"),
-        finding("ends in \\r\\n", _numbers(lines, lambda line: line.endswith(b"\r")), "\\r taken off"),
+        finding("byte order mark", _numbers(lines[:1], lambda line: line.startswith(BOM)), "removed"),
+        finding("ends in \\r\\n", _numbers(lines, lambda line: line.endswith(b"\r")), "\\r removed"),
         finding("NUL", _numbers(lines, lambda line: b"\0" in line), "kept as a character"),
     ]
 
 
 def is_utf8(line: bytes) -> bool:
-    """Whether the line can be read."""
+    """Whether the line is valid UTF-8."""
     try:
         line.decode("utf-8")
     except UnicodeDecodeError:
@@ -65,7 +65,7 @@ def is_utf8(line: bytes) -> bool:
 
 
 def examine_text(lines: Sequence[str]) -> list[Finding]:
-    """What is odd in the lines of one language."""
+    """Oddities in the lines of one language."""
     usual = usual_script(lines)
     return [
         finding("nothing but space", _numbers(lines, lambda line: not line.strip()), "drops the pair"),
@@ -78,18 +78,18 @@ def examine_text(lines: Sequence[str]) -> list[Finding]:
 
 
 def has_control(line: str) -> bool:
-    """Whether it has control characters; tabs, NUL and U+0085 have findings of their own."""
+    """Whether the line has control characters, apart from tabs, NUL and U+0085."""
     return any(unicodedata.category(char) == "Cc" for char in set(line) - set("\t\0\u0085"))
 
 
 def has_separator(line: str) -> bool:
-    """Whether it has a character at which other tools end a line."""
+    """Whether the line has a character at which other tools end a line."""
     return any(char in line for char in LINE_SEPARATORS)
 
 
 @lru_cache(maxsize=2**16)
 def _script(char: str) -> str:
-    """The first word of a letter's Unicode name, which is its script; "" for what is no letter."""
+    """The first word of a letter's Unicode name, which is its script; "" for anything but a letter."""
     if not char.isalpha():
         return ""
     return unicodedata.name(char, "unnamed").split()[0]
@@ -115,7 +115,7 @@ def _numbers(lines: Sequence[str] | Sequence[bytes], odd: Callable[..., bool]) -
 
 
 def examine_pairs(src: Sequence[str], tgt: Sequence[str]) -> list[Finding]:
-    """What is odd in the pairs of a split."""
+    """Oddities in the pairs of a split."""
     pairs = list(zip(src, tgt, strict=False))
     seen: set[tuple[str, str]] = set()
     repeated = [number for number, pair in enumerate(pairs, 1) if pair in seen or seen.add(pair)]  # type: ignore[func-returns-value]
@@ -147,14 +147,14 @@ def shared_with(train: Iterable[tuple[str, str]], pairs: Iterable[tuple[str, str
     """Pairs of another split that are in the training split too."""
     known = set(train)
     return finding(
-        "in train too", (n for n, pair in enumerate(pairs, 1) if pair in known), "kept; scores gain by it"
+        "in train too", (n for n, pair in enumerate(pairs, 1) if pair in known), "kept; raises the scores"
     )
 
 
 class Misalignment(NamedTuple):
-    """A stretch of lines whose translations stand ``shift`` lines further down (or up, if negative)."""
+    """A stretch of lines whose translations are ``shift`` lines further down (or up, if negative)."""
 
-    first: int  # line numbers of the source, about
+    first: int  # approximate line numbers of the source
     last: int
     shift: int
     gain: float  # by how much the lengths fit better, in nats
@@ -163,12 +163,12 @@ class Misalignment(NamedTuple):
 def misalignments(
     src: Sequence[str], tgt: Sequence[str], most: int = 3, least_gain: float = 50.0, least_mean: float = 0.25
 ) -> list[Misalignment]:
-    """The stretch, if there is one, where translations stand up to ``most`` lines off.
+    """The stretch, if there is one, where translations are up to ``most`` lines off.
 
     A translation is about as long as its source: log length ratios are taken as normal, as in Gale and Church
-    (1993). For each shift the stretch is sought over which it explains the lengths best, against no shift: the
-    subarray of the largest sum of differences of log-likelihoods. It counts if it gains ``least_gain`` in all and
-    ``least_mean`` a line, which noise does not.
+    (1993). For each shift, the stretch is the one where the shift explains the lengths best, compared with no
+    shift: the subarray with the largest sum of differences of log-likelihoods. It counts if it gains ``least_gain``
+    in all and ``least_mean`` a line, which noise does not.
     """
     ratios = [length_ratio(*pair) for pair in zip(src, tgt, strict=False)]
     if len(ratios) < 20:
@@ -186,11 +186,11 @@ def misalignments(
 
 
 def _gain(src: Sequence[str], tgt: Sequence[str], i: int, shift: int, centre: float, spread: float) -> float:
-    """By how much line ``i`` fits the target ``shift`` lines on better than its own."""
+    """How much better line ``i`` fits the target line ``shift`` lines further down than its own."""
     if not 0 <= i + shift < len(tgt) or i >= len(tgt):
         return 0.0
     own, other = ((length_ratio(src[i], tgt[j]) - centre) / spread for j in (i, i + shift))
-    return (min(own**2, 16.0) - min(other**2, 16.0)) / 2  # a single odd pair must not decide
+    return (min(own**2, 16.0) - min(other**2, 16.0)) / 2  # bounded: one odd pair must not decide alone
 
 
 def best_stretch(gains: Sequence[float]) -> tuple[float, int, int]:
@@ -210,14 +210,14 @@ def best_stretch(gains: Sequence[float]) -> tuple[float, int, int]:
 
 
 def cleaned(src: Sequence[bytes], tgt: Sequence[bytes]) -> tuple[list[tuple[str, str]], int]:
-    """The pairs as they should be, and how many were left out: those with a side that is blank or not UTF-8."""
+    """The cleaned pairs, and how many were left out because a side is blank or not UTF-8."""
     pairs = [(cleaned_line(one), cleaned_line(other)) for one, other in zip(src, tgt, strict=False)]
     kept = [(one, other) for one, other in pairs if one and other]
     return kept, max(len(src), len(tgt)) - len(kept)
 
 
 def cleaned_line(line: bytes) -> str:
-    """Without marks, control characters and separators; "" if it can't be read."""
+    """The line without byte order mark, control characters and separators; "" if it is not UTF-8."""
     if not is_utf8(line):
         return ""
     text = line.removeprefix(BOM).decode("utf-8")

@@ -11,8 +11,8 @@ from seq2seq.data.batch import Batch, TokenizedPairs, collate
 def bucket(pairs: TokenizedPairs, max_tokens: int, rng: random.Random | None = None) -> list[list[int]]:
     """Indices of ``pairs`` in batches of at most ``max_tokens`` padded tokens on either side.
 
-    Pairs are sorted by length; with ``rng``, equally long ones and then the batches come in random order. A
-    pair that is longer than the budget makes a batch of its own.
+    Pairs are sorted by length. With ``rng``, pairs of equal length come in random order, and so do the batches. A
+    pair that is longer than the budget is a batch of its own.
     """
     order = list(range(len(pairs)))
     if rng is not None:
@@ -43,7 +43,7 @@ class Epoch:
         return len(self._batches)
 
     def lines(self, batch: int) -> list[int]:
-        """Where the pairs of a batch, counted from 0, are in their file."""
+        """The lines, in their file, of the pairs of a batch; batches are counted from 0."""
         return sorted(self._pairs.lines[i] for i in self._batches[batch])
 
     def largest(self) -> Batch:
@@ -56,7 +56,7 @@ class Epoch:
         return gather(self._pairs, max(self._batches, key=size))
 
     def after(self, count: int) -> Epoch:
-        """What is left after the first ``count`` batches."""
+        """The epoch without its first ``count`` batches."""
         return Epoch(self._pairs, self._batches[count:])
 
     def __iter__(self) -> Iterator[Batch]:
@@ -67,7 +67,7 @@ class BatchLoader:
     """The training split, epoch by epoch: ``(seed, epoch)`` fixes the batches and their order."""
 
     def __init__(self, pairs_of: Callable[[int], TokenizedPairs], max_tokens: int, seed: int) -> None:
-        """``pairs_of(epoch)`` gives the tokenized split, in another segmentation each epoch if sampled."""
+        """``pairs_of(epoch)`` gives the tokenized split; if pieces are sampled, segmented anew in each epoch."""
         self._pairs_of = pairs_of
         self._max_tokens = max_tokens
         self._seed = seed

@@ -1,7 +1,7 @@
 """Multi30k, task 1, raw text: where its files are, locally or on GitHub.
 
 Elliott, Frank, Sima'an and Specia, 2016, "Multi30K: Multilingual English-German Image Descriptions".
-The sentences are never part of this project: they are downloaded, or read from a directory of the user's.
+The sentences are not part of this project: they are downloaded, or read from a directory that the user names.
 """
 
 from collections.abc import Collection
@@ -54,16 +54,19 @@ SHA256 = {
 
 
 def locate(split: str, src: str, tgt: str, *, root: Path | None, cache: Path) -> tuple[Path, Path]:
-    """Return the source and target file of a split, plain or gzipped, downloading them where need be.
+    """The source and target file of a split, plain or gzipped, downloaded if necessary.
 
-    With ``root`` the files are ``<stem>.<language>`` there, or else ``<stem>.<language>.gz``. They are
-    neither downloaded nor hashed: local copies may be plain text, which has no hash in the table, or the
-    user's own cleaned version. Without it the compressed files are fetched into ``cache`` and verified.
+    Args:
+        split: a key of ``SPLITS``.
+        src: one of ``LANGUAGES``.
+        tgt: another one.
+        root: directory that has ``<stem>.<language>`` or ``<stem>.<language>.gz``. These files are not hashed:
+            they may be plain text, which has no hash in the table, or a version that the user has cleaned.
+        cache: directory for the compressed files, downloaded and verified, if ``root`` is None.
 
-    ``split`` is a key of ``SPLITS``; ``src`` and ``tgt`` are of ``LANGUAGES``.
-
-    Raises DataError if there is no such split or language, or no such split in that language; if a file is
-    missing in ``root``; or if a download failed (see ``fetch``).
+    Raises:
+        DataError: there is no such split or language, or no such split in that language; a file is missing in
+            ``root``; or a download failed (see ``fetch``).
     """
     _check_known("split", split, SPLITS)
     for language in (src, tgt):

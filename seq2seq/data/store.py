@@ -1,4 +1,4 @@
-"""The tokens of a corpus, kept beside the tokenizers trained on it, under a key of all that they depend on."""
+"""A cache of tokenizers and of the tokens of their corpus, with a key made of everything that they depend on."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ logger = logging.getLogger(__name__)
 
 CONTENTS, TOKENS = "contents.json", "tokens.safetensors"
 VERSIONS = {"format": "3", **{library: version(library) for library in ("sentencepiece", "torchtext")}}
-"""Of what is kept, and of the libraries that make it: another one of either trains again."""
+"""Of the cache's format and of the libraries; if one changes, the tokenizer is trained again."""
 
 
 def train_or_cached(
     cache: Path, settings: Mapping[str, object], src: Sequence[str], tgt: Sequence[str], train: Train, joint: bool
 ) -> tuple[TokenizerPair, TokenizedPairs]:
-    """Tokenizers trained on this text, and its tokens; from ``cache`` if it has them, made with ``settings``.
+    """Tokenizers trained on this text with ``settings``, and its tokens; from ``cache`` if it has them.
 
-    A cache that can't be read or written costs time and a warning, nothing else.
+    A cache that can't be read or written gives a warning, and training takes longer to start.
     """
     digest = hashlib.sha256(json.dumps([VERSIONS, settings, joint], sort_keys=True).encode())
     for line in [*src, *tgt]:
@@ -59,7 +59,7 @@ def train_or_cached(
 
 
 def _read(directory: Path, key: str) -> tuple[TokenizerPair, TokenizedPairs] | None:
-    """What is kept in ``directory``, if it is what was written there under ``key``."""
+    """The contents of ``directory``, if they are those that were written under ``key``."""
     if not directory.is_dir():
         return None
     try:
@@ -72,12 +72,12 @@ def _read(directory: Path, key: str) -> tuple[TokenizerPair, TokenizedPairs] | N
 
 
 def _contents(directory: Path, key: str) -> dict[str, Any]:
-    """What CONTENTS says of the other files."""
+    """The contents of the file CONTENTS: the key, and the identities of the other files."""
     return {"key": key, "files": {name: file for name, file in identities(directory).items() if name != CONTENTS}}
 
 
 def save_tokens(tokens: TokenizedPairs, path: Path) -> None:
-    """Write token ids as one row of numbers and the lengths to cut it by, for each side."""
+    """Write, for each side, all token ids in one row and the lengths of the sentences."""
     tensors = {}
     for side, rows in tokens._asdict().items():
         tensors[f"{side}.ids"] = torch.tensor([i for row in rows for i in row], dtype=torch.int32)

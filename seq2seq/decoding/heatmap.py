@@ -25,7 +25,7 @@ warnings.filterwarnings("ignore", message="Glyph .* missing from font|Matplotlib
 def attention_heatmap(
     weights: Tensor, src_pieces: Sequence[str], tgt_pieces: Sequence[str], title: str = ""
 ) -> Figure:
-    """A picture of ``weights`` (T, S): a row, summing to 1, for each target word; a column for each source word."""
+    """A picture of ``weights`` (T, S): a row for each target word, summing to 1; a column for each source word."""
     installed = set(font_manager.get_font_names())
     src_labels, tgt_labels = (
         [_shortened(piece) for piece in src_pieces],

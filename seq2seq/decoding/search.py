@@ -111,7 +111,7 @@ def length_normaliser(length: int, alpha: float) -> float:
 
 
 def coverage(weights: Tensor, src_lengths: Tensor) -> Tensor:
-    """Σ_i log min(Σ_t α_ti, 1) of ``weights`` (R, t, S): 0 if every source word got a total weight of at least 1."""
+    """Σ_i log min(Σ_t α_ti, 1) of ``weights`` (R, t, S): 0 if each source word got a total weight of 1 or more."""
     attended = weights.sum(dim=1).clamp(min=1e-12, max=1.0).log()
     real = torch.arange(weights.size(2), device=weights.device) < src_lengths.unsqueeze(1)
     return attended.masked_fill(~real, 0.0).sum(dim=1)

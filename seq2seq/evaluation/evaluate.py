@@ -1,4 +1,4 @@
-"""Evaluation of a trained model: decode, detokenise, score against the raw reference, write it all down."""
+"""Evaluation of a trained model: translate, score against the raw references, write the results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILES = SCORES, TRANSLATIONS, ALIGNMENTS = "scores.json", "translations.txt", "a
 
 
 class Evaluation(NamedTuple):
-    """What there is to say of a model on a test set."""
+    """The results of a model on a test set."""
 
     scores: dict[str, Score]
     length_ratio: float
@@ -37,10 +37,10 @@ class Evaluation(NamedTuple):
 def evaluate(
     translator: Translator, src: Sequence[str], ref: Sequence[str], tgt_language: str, bootstrap: int = 1000
 ) -> Evaluation:
-    """Translate ``src`` and score it against ``ref``, raw lines both.
+    """Translate the raw lines ``src`` and score them against the raw lines ``ref``.
 
     Raises:
-        DecodingError: the model computes what is not finite.
+        DecodingError: the model's logits are not finite.
     """
     started = time.monotonic()
     translations = translator.translate(src)
@@ -82,9 +82,10 @@ def report(result: Evaluation) -> str:
 
 
 def write(directory: Path, result: Evaluation, record: Mapping[str, Any]) -> None:
-    """Write what was measured, and the ``record`` of how, in place of what an equal evaluation wrote.
+    """Write the results and the ``record`` of how they were measured; an earlier equal evaluation is replaced.
 
-    ``directory`` then has scores.json, translations.txt and alignments.txt (Pharaoh's format), a line each.
+    ``directory`` then has scores.json and, with a line for each sentence, translations.txt and alignments.txt
+    (Pharaoh's format).
     """
     fields = {**record, **result._asdict(), "scores": {name: s._asdict() for name, s in result.scores.items()}}
     del fields["translations"]

@@ -29,7 +29,7 @@ class Score(NamedTuple):
 
 
 class BleuScore(NamedTuple):
-    """BLEU with what it is made of."""
+    """BLEU and its parts."""
 
     value: float
     length_ratio: float  # hypothesis over reference, in tokens
@@ -40,7 +40,7 @@ def check_language(tgt_language: str) -> None:
     """Raise ``ConfigError`` if BLEU needs a word splitter for the language that is not installed."""
     try:
         BLEU(trg_lang=tgt_language)
-    except (RuntimeError, AssertionError):  # no splitter; not the dictionary that it needs
+    except (RuntimeError, AssertionError):  # the splitter is missing, or its dictionary
         raise ConfigError(
             f"data.tgt={tgt_language}: BLEU needs a word splitter for it: "
             f'pip install "seq2seq-nmt[{tgt_language}]"'
@@ -68,7 +68,7 @@ def all_scores(
         "chrF2": CHRF(),
         "TER": TER(),
     }
-    resamples = {**dict.fromkeys(metrics, bootstrap), "TER": 0}  # TER's take as long as all of the others
+    resamples = {**dict.fromkeys(metrics, bootstrap), "TER": 0}  # TER's would take as long as all the others
     return {name: _score(name, metrics[name], hypotheses, references, resamples[name]) for name in metrics}
 
 
@@ -79,7 +79,7 @@ def _score(
         score = metric.corpus_score(hypotheses, [references], n_bootstrap=max(bootstrap, 1))
     except TypeError:  # sacreBLEU can't average numpy's numbers with the plain 0.0 of a resample without text
         logger.warning("%s: no interval, since some resamples of so few lines have no text to compare", name)
-        metric.n_bootstrap = metric.seed = None  # which its signature would tell
+        metric.n_bootstrap = metric.seed = None  # else its signature would claim them
         return _score(name, metric, hypotheses, references, 0)
     signature = str(metric.get_signature())
     if bootstrap <= 1 or len(hypotheses) < 2:

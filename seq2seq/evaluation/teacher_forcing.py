@@ -1,4 +1,4 @@
-"""From a batch to its loss, and the perplexity of a corpus, given the reference before each word."""
+"""From a batch to its loss, and the teacher-forced perplexity of a corpus."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from seq2seq.model.seq2seq import parameter_device
 def batch_loss(
     model: Seq2Seq, batch: Batch, smoothing: float = 0.0, loss_of: Callable[..., Loss] = output_loss
 ) -> Loss:
-    """Sums over the target tokens of ``batch``, which is on the model's device.
+    """Sums over the target tokens of ``batch``, which must be on the model's device.
 
-    The one way from a batch to its loss, for training, validation and measurements. ``loss_of`` takes the
-    output layer, read-outs (N, R), targets (N,) and ``smoothing``.
+    Training, validation and measurements all use this path from a batch to its loss. ``loss_of`` takes the output
+    layer, read-outs (N, R), targets (N,) and ``smoothing``.
     """
     readout = model(batch.src, batch.src_mask, batch.tgt_in).readout.flatten(0, 1).index_select(0, batch.places)
     return loss_of(model.decoder.output, readout, batch.targets, smoothing)
@@ -28,7 +28,7 @@ def batch_loss(
 
 @torch.inference_mode()
 def teacher_forced_loss(model: Seq2Seq, pairs: TokenizedPairs, max_tokens: int) -> float:
-    """Negative log-likelihood a target token (sentence ends counted), given the reference before it."""
+    """Negative log-likelihood for each target token, sentence ends included, given the reference before it."""
     model.eval()
     device = parameter_device(model)
     total, num_tokens = 0.0, 0
@@ -40,5 +40,5 @@ def teacher_forced_loss(model: Seq2Seq, pairs: TokenizedPairs, max_tokens: int) 
 
 
 def perplexity(loss: float) -> float:
-    """exp(loss), infinite where that overflows."""
+    """exp(loss), or infinity if that overflows."""
     return math.exp(loss) if loss < 700 else math.inf

@@ -65,7 +65,7 @@ class LinearCrossEntropy(Function):
         smoothing: float,
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
-        """Loss and nll of ``smoothed_cross_entropy``; products in ``dtype``, all else in the type of ``weight``."""
+        """Loss and nll of ``smoothed_cross_entropy``; products in ``dtype``, all else in ``weight``'s type."""
         wants_gradients = any(ctx.needs_input_grad)
         inputs, matrix = readout.to(dtype), weight.to(dtype)
         nll, uniform = readout.new_zeros(()), readout.new_zeros(())

@@ -1,4 +1,4 @@
-"""Files and directories that are there whole or not at all."""
+"""Files and directories that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 @contextmanager
 def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Have errors of the system name ``path`` if they name nothing, as a full disk's do, or ``temporary``."""
+    """Make errors of the system name ``path`` if they name ``temporary`` or, as on a full disk, no file at all."""
     try:
         yield
     except OSError as error:
@@ -27,10 +27,10 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def atomic_directory(path: Path, keep: Path | None = None) -> Iterator[Path]:
-    """A temporary directory to fill, which takes the place of ``path`` when the block ends well.
+    """A temporary directory to fill; it becomes ``path`` when the block ends well.
 
-    What stood there becomes ``keep``, if that is given. On Linux readers see the old or the new ``path`` at
-    any time; on other systems there is none for an instant.
+    The old ``path`` becomes ``keep``, if given. On Linux, readers see the old or the new ``path`` at any time; on
+    other systems, there is none for an instant.
 
     Raises:
         OSError: it can't be written; ``path`` is then as it was.
@@ -48,7 +48,7 @@ def atomic_directory(path: Path, keep: Path | None = None) -> Iterator[Path]:
 
 
 def _temporary(path: Path) -> Path:
-    """A name beside ``path`` that no other process uses: their numbers repeat, between containers too."""
+    """A name beside ``path`` that no other process uses. It is random, since containers repeat process numbers."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
 
 
@@ -64,7 +64,7 @@ def _replace(path: Path, new: Path, keep: Path | None) -> None:
 
 
 def _replace_in_two_steps(path: Path, new: Path, keep: Path | None) -> None:
-    """Make way first: a directory that has files in it can't be renamed over."""
+    """Move the old directory away first: a directory with files in it can't be renamed over."""
     old = keep or new.with_suffix(".old")
     shutil.rmtree(old, ignore_errors=True)
     path.rename(old)
@@ -94,9 +94,9 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def recover(directory: Path) -> None:
-    """Clear up in ``directory`` after a process that died while it wrote there.
+    """Repair ``directory`` after a process died while writing there.
 
-    What it was about to replace is put back, what it had not finished is removed.
+    Whatever it was about to replace is put back; whatever it had not finished is removed.
     """
     for left in directory.iterdir():
         ours = re.fullmatch(r"\.(.+)\.(?:[0-9a-f]{16}|\d+)\.(old|tmp)", left.name)
@@ -129,15 +129,15 @@ def write_bytes(path: Path, data: bytes) -> None:
             temporary.replace(path)
             sync(path.parent)
     finally:
-        with suppress(OSError):  # where nothing can be written, nothing can be removed
+        with suppress(OSError):  # on a disk that can't be written, nothing can be removed either
             temporary.unlink()
 
 
 def sync(path: Path) -> None:
-    """Have the file, or the names in the directory, reach the disk."""
-    if path.is_dir() and os.name == "nt":  # where a directory can't be opened
+    """Make sure that the file, or the names in the directory, are on the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows can't open a directory
         return
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows syncs what it may write
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows syncs only writable files
     try:
         os.fsync(handle)
     finally:

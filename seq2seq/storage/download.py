@@ -1,4 +1,4 @@
-"""Download one file whose SHA-256 is known, resuming where an earlier attempt broke off."""
+"""Download a file whose SHA-256 is known; a broken download is resumed."""
 
 import logging
 import time
@@ -14,14 +14,14 @@ from seq2seq.storage.atomic import sync
 
 log = logging.getLogger(__name__)
 
-MAX_BYTES = 256 * 2**20  # far above any corpus file fetched here; a bound against a server gone wrong
+MAX_BYTES = 256 * 2**20  # far more than any corpus file fetched here, in case a server sends without end
 ATTEMPTS = 4
 CHUNK = 2**16
 REMEDY = "set data.root=DIR to a directory with local copies"
 
 
 class _LostError(Exception):
-    """The server could not be reached, refused, or went away; ``began`` once it had sent any of the file."""
+    """The server could not be reached, refused, or broke off; ``began`` if it had sent a part of the file."""
 
     def __init__(self, why: object, *, began: bool) -> None:
         super().__init__(_one_line(why))
@@ -30,7 +30,7 @@ class _LostError(Exception):
 
 @dataclass(frozen=True)
 class _Download:
-    """What is asked for, where it goes and how long to wait for it."""
+    """The file to download, its destination, and how long to wait."""
 
     url: str
     path: Path
@@ -44,7 +44,7 @@ class _Download:
         return self.path.with_name(self.path.name + ".part")
 
     def failure(self, why: str, first: str) -> DataError:
-        """Return the error to raise: what could not be fetched, why, and the remedies, ``first`` first."""
+        """The error to raise: what could not be fetched, why, and the remedies, beginning with ``first``."""
         return DataError(f"{self.path}: cannot fetch {_one_line(self.url)}: {why}; {first}, or {REMEDY}")
 
 
@@ -57,17 +57,23 @@ def fetch(
     timeout: float = 30.0,
     backoff: float = 1.0,
 ) -> Path:
-    """Return ``path`` holding the file at ``url``, downloaded unless it is there with the right hash.
+    """Download ``url`` to ``path``, unless the file is there with the right hash; returns ``path``.
 
-    The bytes gather in ``<path>.part``, which only becomes ``path`` once its hash is right. A part left by
-    an interrupted download is resumed. A file at ``path`` with another hash is replaced, not before its
-    successor is complete. One process at a time may fetch a given path: two would share the part.
+    The bytes are collected in ``<path>.part``, which becomes ``path`` only once its hash is right. If an
+    interrupted download left such a part, it is resumed. A file at ``path`` with another hash is replaced once
+    the new one is complete. Only one process at a time may fetch a path: two would write to the same part.
 
-    ``timeout`` is how many seconds without an answer, or without data, count as a broken connection;
-    ``backoff`` how many pass before the first retry of a broken download, doubled at each further one.
+    Args:
+        url: an http or https address.
+        path: where to put the file.
+        sha256: of the file, in hexadecimal.
+        max_bytes: the largest size accepted.
+        timeout: seconds without an answer, or without data, that count as a broken connection.
+        backoff: seconds before a broken download is first tried again; doubled each further time.
 
-    Raises DataError if the URL is not http(s), if it can't be fetched, if the file is larger than
-    ``max_bytes`` or has another hash, or if it can't be written.
+    Raises:
+        DataError: the address is not http(s) or can't be fetched; the file is larger than ``max_bytes``, has
+            another hash, or can't be written.
     """
     job = _Download(url, path, sha256.lower(), max_bytes, timeout, backoff)
     if not url.lower().startswith(("http://", "https://")):
@@ -81,7 +87,7 @@ def fetch(
         _download_verified(job)
         sync(job.part)  # else a crash could leave the new name on an empty file
         job.part.replace(path)
-    except OSError as error:  # of the file system: those of the network have become DataError by now
+    except OSError as error:  # from the file system: those from the network have already become DataError
         raise job.failure(_one_line(error), "make room or permission there") from error
     return path
 
@@ -99,9 +105,9 @@ def _download_verified(job: _Download) -> None:
 
 
 def _download(job: _Download) -> bool:
-    """Complete ``job.part`` over broken connections; return whether its beginning is from an earlier request.
+    """Complete ``job.part``, over broken connections; return whether its beginning is from an earlier request.
 
-    A server that never begins to send is not asked twice: someone offline should hear so at once.
+    A server that never begins to send is not asked twice: whoever is offline should learn that at once.
     """
     log.info("downloading %s", job.url)
     began = False
@@ -123,19 +129,23 @@ def _kept(part: Path) -> str:
 
 
 def _transfer(job: _Download) -> bool:
-    """Make one request for what the part lacks; return whether anything in it is from an earlier one."""
+    """Make one request for the rest of the part; return whether any of it is from an earlier request."""
     have = job.part.stat().st_size if job.part.exists() else 0
     response, offset = _open(job.url, have, job.timeout)
     with response:
         declared = None if response.length is None else offset + response.length
         size = _save(job, response, offset, declared)
-    if declared is not None and size < declared:  # read1 takes a connection closed early for the end
+    if declared is not None and size < declared:  # to read1, a connection that closes early looks like the end
         raise _LostError(f"connection closed after {size} of {declared} bytes", began=True)
     return offset > 0
 
 
 def _save(job: _Download, response: HTTPResponse, offset: int, declared: int | None) -> int:
-    """Write the body to the part from ``offset`` on; return the part's size. Too large: DataError."""
+    """Write the body to the part, beginning at ``offset``; return the size of the part.
+
+    Raises:
+        DataError: the file is too large.
+    """
     size = offset
     too_large = declared is not None and declared > job.max_bytes
     with job.part.open("ab" if offset else "wb") as file:
@@ -150,7 +160,7 @@ def _save(job: _Download, response: HTTPResponse, offset: int, declared: int | N
 
 
 def _open(url: str, offset: int, timeout: float) -> tuple[HTTPResponse, int]:
-    """Ask for the bytes from ``offset`` on; return the response and the offset it really starts at."""
+    """Request the bytes from ``offset``; return the response and the offset at which it really starts."""
     if offset:
         response = _request(url, {"Range": f"bytes={offset}-"}, timeout)
         if response is not None:
@@ -158,15 +168,15 @@ def _open(url: str, offset: int, timeout: float) -> tuple[HTTPResponse, int]:
                 return response, 0
             if response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
                 return response, offset
-            response.close()  # some other range: of no use
+            response.close()  # another range than requested
     response = _request(url, {}, timeout)
     if response is None:
-        raise _LostError("HTTP 416 without a range asked for", began=False)
+        raise _LostError("HTTP 416, though no range was requested", began=False)
     return response, 0
 
 
 def _request(url: str, headers: dict[str, str], timeout: float) -> HTTPResponse | None:
-    """Return the response to a GET, or None for 416 (the range asked for is not there)."""
+    """The response to a GET, or None for 416 (there is no such range)."""
     try:
         request = urllib.request.Request(url, headers={"User-Agent": "seq2seq", **headers})
         response: HTTPResponse = _opener().open(request, timeout=timeout)
@@ -177,13 +187,13 @@ def _request(url: str, headers: dict[str, str], timeout: float) -> HTTPResponse 
         raise _LostError(f"HTTP {error.code} {error.reason}", began=False) from error
     except URLError as error:
         raise _LostError(error.reason, began=False) from error
-    except (OSError, HTTPException, ValueError) as error:  # no valid answer; an address that can't be sent
+    except (OSError, HTTPException, ValueError) as error:  # no valid answer, or no valid address
         raise _LostError(error, began=False) from error
     return response
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Return an opener for http and https alone: the default one also follows a redirect to ftp."""
+    """An opener for http and https only: the default one also follows redirects to ftp."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -199,7 +209,7 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _read(response: HTTPResponse) -> bytes:
-    """Return what has arrived of the body, b"" at its end (read would lose it when the connection breaks)."""
+    """The bytes of the body that have arrived, b"" at its end (read would lose them on a broken connection)."""
     try:
         return response.read1(CHUNK)
     except (OSError, HTTPException) as error:

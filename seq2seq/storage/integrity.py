@@ -1,4 +1,4 @@
-"""Sizes and hashes of files, so that what is read is known to be what was written."""
+"""Sizes and hashes of files, to check that a file is still as it was written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from seq2seq.errors import CheckpointError
 
-DENIED = {errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM}  # say nothing of what is in the file
+DENIED = {errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM}  # errors that say nothing about the content
 
 
 def sha256(path: Path) -> str:
@@ -34,11 +34,11 @@ def identities(directory: Path) -> dict[str, dict[str, Any]]:
 
 
 def check_files(directory: Path, saved: Mapping[str, Mapping[str, Any]]) -> None:
-    """Compare the files in ``directory`` with their identities as they were ``saved``.
+    """Compare the files in ``directory`` with their ``saved`` identities.
 
     Raises:
-        CheckpointError: one is missing, unreadable or another.
-        OSError: this process may not open one, or no more of them.
+        CheckpointError: a file is missing, unreadable or changed.
+        OSError: this process may not open a file, or has too many open.
     """
     for name, expected in saved.items():
         _check_file(directory / name, expected)
@@ -50,7 +50,7 @@ def _check_file(path: Path, expected: Mapping[str, Any]) -> None:
     except OSError as error:
         if error.errno in DENIED:
             raise
-        raise CheckpointError(f"{path}: {error.strerror}; what was saved is not whole") from None
+        raise CheckpointError(f"{path}: {error.strerror}; the checkpoint is not whole") from None
     if actual["bytes"] != (size := expected.get("bytes")):
         raise CheckpointError(f"{path}: {actual['bytes']} bytes instead of {size}: not what was saved")
     if actual["sha256"] != expected.get("sha256"):

@@ -1,4 +1,4 @@
-"""A lock on a directory that dies with the process that holds it."""
+"""A lock on a directory, released when the process that holds it ends or dies."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ logger = logging.getLogger(__name__)
 
 try:
     import fcntl
-except ImportError:  # not a Unix: two processes in one run are not noticed
+except ImportError:  # on Windows, two processes in one run are not detected
     fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file ``path`` as long as the block lasts.
+    """Hold the lock file ``path`` while the block runs.
 
     Raises:
         ConfigError: another process holds it.
@@ -37,7 +37,7 @@ def locked(path: Path) -> Iterator[None]:
                 ) from None
             except OSError as error:  # a file system without locks
                 logger.warning(
-                    "%s: can't be locked (%s); start no second process there", path.parent, error.strerror
+                    "%s: can't be locked (%s); don't start a second process there", path.parent, error.strerror
                 )
         file.truncate(0)
         file.write(f"{os.getpid()}\n")

@@ -1,7 +1,7 @@
 """Segmentations of a word into pieces, drawn at random: the same in every process for the same generator.
 
-SentencePiece draws them too, but its generator takes bytes from the system at the start of a process, so that no
-seed gives the same run twice. Pieces do not cross spaces: a line is drawn word by word.
+SentencePiece can draw them too, but it seeds its generator from the system when a process starts, so no seed gives
+the same run twice. Pieces do not cross spaces, so a line is drawn word by word.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from bisect import bisect
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-REMEMBERED = 2**14  # words whose segmentations are kept at hand
-LONG = 24  # characters of a word that is not likely to come again
-UNKNOWN_PENALTY = 10.0  # nats below the rarest piece, as in SentencePiece, for a character that is no piece
+REMEMBERED = 2**14  # words whose segmentations are cached
+LONG = 24  # characters; so long a word is not likely to come again
+UNKNOWN_PENALTY = 10.0  # nats below the rarest piece, as in SentencePiece, for a character that is not a piece
 
 
 class LastPiece(NamedTuple):
@@ -29,10 +29,10 @@ class LastPiece(NamedTuple):
 
 
 class Unigram:
-    """Of all segmentations x of a word one with probability ∝ P(x)^α (Kudo, 2018, section 3.2).
+    """Draws a segmentation x of a word with probability ∝ P(x)^α (Kudo, 2018, section 3.2).
 
-    P(x) is the product of its pieces' probabilities. Drawn by filtering forwards and sampling backwards; α = 0
-    makes all segmentations equally likely, a large α the best one certain.
+    P(x) is the product of the probabilities of its pieces. With α = 0 all segmentations are equally likely; a
+    large α makes the best one certain. The algorithm filters forwards and samples backwards.
     """
 
     def __init__(self, scores: Mapping[str, float], alpha: float) -> None:
@@ -43,7 +43,7 @@ class Unigram:
         self._filtered = functools.lru_cache(REMEMBERED)(self._filter)
 
     def draw(self, word: str, rng: random.Random) -> Sequence[str]:
-        """The pieces of ``word``; a character that is no piece stands alone."""
+        """The pieces of ``word``; a character that is not a piece stands alone."""
         filtered = self._filtered(word) if len(word) < LONG else self._filter(word)
         pieces, end = [], len(word)
         while end:
@@ -69,7 +69,7 @@ class Unigram:
 
 
 class BpeDropout:
-    """Byte-pair merges, each left out with probability p at each step (Provilkov et al., 2020, algorithm 1)."""
+    """Byte-pair merges; at each step each is dropped with probability p (Provilkov et al., 2020, algorithm 1)."""
 
     def __init__(self, scores: Mapping[str, float], rate: float) -> None:
         """``scores`` fall with the order in which the pieces were learned."""
@@ -77,11 +77,11 @@ class BpeDropout:
         self._rate = rate
 
     def draw(self, word: str, rng: random.Random) -> Sequence[str]:
-        """The pieces of ``word``, merged from its characters until all merges left are left out at once."""
+        """The pieces of ``word``, merged from its characters until a step drops every merge that is possible."""
         pieces = list(word)  # "" once merged into the piece on its left
         following = list(range(1, len(word) + 1))
         preceding = list(range(-1, len(word) - 1))
-        merges: list[tuple[float, int, str]] = []  # the first learned on top; some outdated
+        merges: list[tuple[float, int, str]] = []  # a heap, the first learned on top; some are outdated
         left_out: list[tuple[float, int, str]] = []
 
         def offer(left: int, right: int) -> None:

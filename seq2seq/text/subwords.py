@@ -48,7 +48,7 @@ class SubwordTokenizer:
                 byte_fallback=settings.byte_fallback,
                 normalization_rule_name=settings.normalization,
                 hard_vocab_limit=False,
-                # Longer lines would be left out without a word; less than 10 is refused.
+                # Longer lines would be left out silently; a limit below 10 is refused.
                 max_sentence_length=max([10, *(len(line.encode()) + 1 for line in lines)]),
                 pad_id=PAD,
                 unk_id=UNK,
@@ -64,7 +64,7 @@ class SubwordTokenizer:
         tokenizer = cls(model.getvalue())
         if len(tokenizer) < settings.vocab_size:
             logger.warning(
-                "tokenizer.vocab_size=%d lowered to %d: the corpus has no more pieces to offer",
+                "tokenizer.vocab_size=%d lowered to %d: the corpus does not have more pieces",
                 settings.vocab_size,
                 len(tokenizer),
             )
@@ -77,7 +77,7 @@ class SubwordTokenizer:
             tokenizer = cls(path.read_bytes())
         except (OSError, RuntimeError) as error:
             raise CheckpointError(f"{path}: not a readable SentencePiece model ({error})") from error
-        if not tokenizer.model:  # which SentencePiece takes for none given
+        if not tokenizer.model:  # SentencePiece takes it for no model at all
             raise CheckpointError(f"{path}: not a readable SentencePiece model (the file is empty)")
         return tokenizer
 
@@ -89,7 +89,7 @@ class SubwordTokenizer:
         return int(self._processor.get_piece_size())
 
     def encode(self, lines: Sequence[str], sampling: Sampling | None = None) -> list[list[int]]:
-        """Token ids of each line, of its best segmentation unless ``sampling`` is asked for."""
+        """Token ids of each line: of its best segmentation, or with ``sampling`` of one drawn at random."""
         if sampling is not None:
             return list(self._sample(lines, sampling))
         ids: list[list[int]] = self._processor.encode(list(lines))
@@ -113,25 +113,25 @@ class SubwordTokenizer:
 
     @functools.cached_property
     def _text_ids(self) -> dict[str, list[int]]:
-        """The id of each piece that stands for text itself, as a list of one."""
+        """The id of each piece that is text, as a list of one."""
         model = self._processor
         special = model.is_control, model.is_byte, model.is_unknown, model.is_unused
         pieces = enumerate(self.pieces(range(len(self))))
         return {piece: [i] for i, piece in pieces if not any(is_special(i) for is_special in special)}
 
     def _unknown(self, character: str, before: Sequence[int]) -> list[int]:
-        """Ids of a character that is no piece: its bytes, or one <unk> for all in a row."""
+        """Ids of a character that is not a piece: its bytes, or one <unk> for several such characters in a row."""
         byte_ids = [self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in character.encode()]
         if UNK not in byte_ids:  # the model has bytes to fall back to
             return byte_ids
         return [] if before and before[-1] == UNK else [UNK]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Plain text, the special tokens left out."""
+        """Plain text, without the special tokens."""
         text: str = self._processor.decode([i for i in ids if i not in (PAD, BOS, EOS)])
         return text
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The pieces, "▁" standing for a space before the word."""
+        """The pieces; "▁" stands for the space before a word."""
         pieces: list[str] = self._processor.id_to_piece(list(ids))
         return pieces

@@ -1,4 +1,4 @@
-"""What every tokenizer offers, and the special tokens that all of them share."""
+"""The interface of every tokenizer, and the special tokens that they share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SPECIAL_TOKENS = ["<pad>", "<unk>", "<s>", "</s>"]
 
 
 class Sampling(NamedTuple):
-    """One segmentation drawn at random, where there are several; the same ``seed`` draws the same."""
+    """Draw one of several segmentations at random; the same ``seed`` draws the same one."""
 
     seed: str
     alpha: float
@@ -26,7 +26,7 @@ class Tokenizer(Protocol):
         """Vocabulary size V."""
 
     def encode(self, lines: Sequence[str], sampling: Sampling | None = None) -> list[list[int]]:
-        """Token ids of each line, of its best segmentation unless ``sampling`` is asked for."""
+        """Token ids of each line: of its best segmentation, or with ``sampling`` of one drawn at random."""
 
     def decode(self, ids: Sequence[int]) -> str:
         """Plain, detokenised text."""
@@ -35,4 +35,4 @@ class Tokenizer(Protocol):
         """The tokens as they are written in the vocabulary."""
 
     def save(self, path: Path) -> None:
-        """Write all that ``load`` of the class needs into the file ``path``."""
+        """Write the file ``path``, from which the class can ``load`` it."""

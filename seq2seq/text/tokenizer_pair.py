@@ -17,7 +17,7 @@ Train = Callable[[Sequence[str]], Tokenizer]
 
 
 class TokenizerPair(NamedTuple):
-    """Source and target tokenizer; one and the same object if the vocabulary is joint."""
+    """Source and target tokenizer; the same object twice if the vocabulary is joint."""
 
     src: Tokenizer
     tgt: Tokenizer
@@ -63,6 +63,6 @@ class TokenizerPair(NamedTuple):
 def _load(path: Path) -> Tokenizer:
     if path.suffix == ".subwords":
         return SubwordTokenizer.load(path)
-    from seq2seq.text.words import WordTokenizer  # and torchtext, for which subwords need not wait
+    from seq2seq.text.words import WordTokenizer  # with torchtext, which subwords don't need
 
     return WordTokenizer.load(path)

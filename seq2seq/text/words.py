@@ -1,6 +1,6 @@
 """Word-level text on torchtext: a tokenizer, pretrained word vectors and token-level BLEU.
 
-torchtext is archived; of its release 0.6.0 these three parts are sound, and this file alone imports it.
+torchtext is archived. These three parts of its release 0.6.0 work well, and only this file imports it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from seq2seq.errors import CheckpointError, ConfigError, DataError
 from seq2seq.text.tokenizer import BOS, EOS, PAD, SPECIAL_TOKENS, Sampling
 
 JOINER = "￭"
-"""Before a token that had no space in front of it, so that decoding restores the text."""
+"""Stands before a token that had no space before it, so that decoding restores the text."""
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
@@ -38,7 +38,7 @@ def split_words(line: str) -> list[str]:
 
 
 def join_words(tokens: Sequence[str]) -> str:
-    """The text of ``split_words``, each run of spaces as one."""
+    """The text that ``split_words`` split, with single spaces."""
     text = ""
     for token in tokens:
         if token.startswith(JOINER) and len(token) > 1:
@@ -53,14 +53,14 @@ class WordTokenizer:
 
     def __init__(self, tokens: Sequence[str]) -> None:
         """``tokens`` are the words after the special tokens, in the order of their ids."""
-        # Vocab sorts by frequency: falling made-up ones keep the order.
+        # Vocab sorts by frequency, so invented frequencies that fall keep the order.
         self._vocab = Vocab(
             Counter({token: len(tokens) - i for i, token in enumerate(tokens)}), specials=SPECIAL_TOKENS
         )
 
     @classmethod
     def train(cls, lines: Sequence[str], min_frequency: int = 1, max_size: int | None = None) -> WordTokenizer:
-        """The words seen ``min_frequency`` times, the most frequent first, at most ``max_size`` of them."""
+        """The words seen at least ``min_frequency`` times, most frequent first, at most ``max_size`` of them."""
         counts = Counter(token for line in lines for token in split_words(line))
         vocab = Vocab(counts, max_size=max_size, min_freq=min_frequency, specials=SPECIAL_TOKENS)
         return cls(vocab.itos[len(SPECIAL_TOKENS) :])
@@ -88,7 +88,7 @@ class WordTokenizer:
         return [[self._vocab[token] for token in split_words(line)] for line in lines]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Plain text, the special tokens left out except <unk>."""
+        """Plain text, without the special tokens except <unk>."""
         return join_words(self.pieces([i for i in ids if i not in (PAD, BOS, EOS)]))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
@@ -100,8 +100,8 @@ def load_vectors(path: Path, tokens: Sequence[str], size: int) -> tuple[Tensor, 
     """Pretrained vectors of ``tokens`` from a local text file (word, then ``size`` numbers, a line).
 
     Returns:
-        The vectors (V, size), zero where the file has none, and a mask (V,) that is True where it has one,
-        for the word itself or lower-cased.
+        The vectors (V, size), zero for words that the file lacks, and a mask (V,) that is True for words that it
+        has, as they are or in lower case.
 
     Raises:
         DataError: the file is missing or not of that format.
@@ -115,20 +115,20 @@ def load_vectors(path: Path, tokens: Sequence[str], size: int) -> tuple[Tensor, 
     try:
         with TemporaryDirectory() as cache:  # torchtext writes a copy for itself
             vectors = Vectors(str(path), cache=cache)
-    except Exception as error:  # whatever torchtext stumbles over: it checks nothing
+    except Exception as error:  # torchtext checks nothing, so anything may be raised
         raise DataError(f"{path}: not a text file of word vectors ({error})") from error
     finally:
-        ssl._create_default_https_context = new_context  # torchtext switches certificate checks off
+        ssl._create_default_https_context = new_context  # torchtext turns certificate checks off
     if vectors.dim != size:
         raise ConfigError(f"model.embedding_size={size}: the vectors in {path} have {vectors.dim} numbers")
     words = [token.removeprefix(JOINER) for token in tokens]
-    found = torch.tensor([word in vectors.stoi or word.lower() in vectors.stoi for word in words])
-    found[: len(SPECIAL_TOKENS)] = False
-    return vectors.get_vecs_by_tokens(words, lower_case_backup=True), found
+    known = torch.tensor([word in vectors.stoi or word.lower() in vectors.stoi for word in words])
+    known[: len(SPECIAL_TOKENS)] = False
+    return vectors.get_vecs_by_tokens(words, lower_case_backup=True), known
 
 
 def token_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """BLEU × 100 over ``split_words`` tokens, unsmoothed: a second opinion, not comparable with sacreBLEU's."""
+    """BLEU × 100 over ``split_words`` tokens, unsmoothed: another view, not comparable with sacreBLEU's."""
     candidates = [split_words(line) for line in hypotheses]
     score: float = bleu_score(candidates, [[split_words(line)] for line in references])
     return 100 * float(score)
