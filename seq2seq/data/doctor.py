@@ -167,8 +167,8 @@ def misalignments(
 
     A translation is about as long as its source: log length ratios are taken as normal, as in Gale and Church
     (1993). For each shift, the stretch is the one where the shift explains the lengths best, compared with no
-    shift: the subarray with the largest sum of differences of log-likelihoods. It counts if it gains ``least_gain``
-    in all and ``least_mean`` a line, which noise does not.
+    shift: the subarray with the largest sum of differences of log-likelihoods. It counts if it gains
+    ``least_gain`` in all and ``least_mean`` a line, which noise does not.
     """
     ratios = [length_ratio(*pair) for pair in zip(src, tgt, strict=False)]
     if len(ratios) < 20:
