@@ -31,7 +31,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What needs torch, imported when it is first asked for: `seq2seq --help` should not wait for it."""
+    """Import names that need torch only when they are first used: `seq2seq --help` should not wait for torch."""
     if name == "load":
         from seq2seq.build.inference import load
 

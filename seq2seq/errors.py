@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something the user can put right; printed as one line, without a traceback."""
+    """Something that the user can put right; printed as one line, without a traceback."""
 
 
 class ConfigError(UserError):
@@ -20,7 +20,7 @@ class DataError(UserError):
 
 
 class TrainingError(UserError):
-    """Training can't continue. The message says where it stands and what to try."""
+    """Training can't continue. The message says how far it has come and what to try."""
 
 
 class DecodingError(UserError):
@@ -32,7 +32,7 @@ class CheckpointError(UserError):
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether ``error`` says that memory is too small: Python's own, or torch's, which has no type on a CPU."""
+    """Whether ``error`` means that memory is too small: Python's own error, or torch's, which has no own type."""
     said = re.search("out of memory|not enough memory|can't allocate", str(error))
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(said))
 

@@ -1,4 +1,4 @@
-"""What the machine has, and how to use it: device, threads, memory and precision."""
+"""The machine's devices, threads, memory and precisions, and how to use them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ KEPT = {M_MMAP_THRESHOLD: 2**30, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 2**26}
 
 
 def prepare(num_threads: int | None = None) -> None:
-    """Set up this process for computing: its number of threads, and that it keeps freed memory."""
+    """Set up this process for computing: set its number of threads, and make it keep freed memory."""
     keep_freed_memory()
     if num_threads is not None:
         torch.set_num_threads(num_threads)
 
 
 def keep_freed_memory() -> bool:
-    """Have the C library keep freed memory instead of giving it back to the kernel after each large tensor.
+    """Make the C library keep freed memory instead of returning it to the kernel after each large tensor.
 
-    An update allocates and frees the same large tensors as the one before it; fetching them from the kernel
-    costs a page fault for every 4 kB. Gives whether the C library does all of it: glibc does.
+    Each update allocates and frees the same large tensors; fetching them from the kernel again costs a page fault
+    for every 4 kB. Returns whether the C library accepts all of these settings, as glibc does.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -39,7 +39,7 @@ def keep_freed_memory() -> bool:
         return False
     taken = [mallopt(parameter, value) == 1 for parameter, value in KEPT.items()]  # all, even if one is refused
     if not all(taken):
-        logger.info("the C library takes %d of 3 settings that keep freed memory; it may be slower", sum(taken))
+        logger.info("the C library accepts %d of 3 settings that keep freed memory; it may be slower", sum(taken))
     return all(taken)
 
 
@@ -63,7 +63,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until ``device`` has computed what it was given."""
+    """Wait until ``device`` has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -71,14 +71,14 @@ def synchronize(device: torch.device) -> None:
 
 
 class Precision(NamedTuple):
-    """What matrix products are computed in; weights, states, softmax and loss stay in fp32."""
+    """The precision of matrix products; weights, states, softmax and loss stay in fp32."""
 
     name: str  # fp32, bf16, fp16 or, in search, int8
     reason: str
 
     @property
     def dtype(self) -> torch.dtype:
-        """As torch calls it; int8 matrices are made by ``seq2seq.decoding.int8``, all else stays in fp32."""
+        """Torch's type; with int8, ``seq2seq.decoding.int8`` makes the matrices and all else stays in fp32."""
         return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.name, torch.float32)
 
     def products(self, device: torch.device) -> torch.autocast:
@@ -94,10 +94,10 @@ FP32 = Precision("fp32", "as asked for")
 
 
 def choose_precision(asked: str, device: torch.device) -> Precision:
-    """The precision that ``asked`` names; for "auto" the fastest that the processor computes itself.
+    """The precision that ``asked`` names; "auto" is the fastest one that the processor has instructions for.
 
     Raises:
-        ConfigError: fp16 on a CPU, where it has too narrow a range; int8 elsewhere.
+        ConfigError: fp16 on a CPU, where its range is too narrow; int8 on any other device.
     """
     if asked == "fp16" and device.type == "cpu":
         raise ConfigError("machine.precision=fp16 is for GPUs; on a CPU use machine.precision=auto, bf16 or fp32")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 def table(rows: Sequence[Sequence[str]], align: str = "<") -> list[str]:
     """The lines of a table: columns side by side, two spaces apart, as wide as their widest cells.
 
-    ``align`` has "<" (left) or ">" (right) for each column; its last counts for all further ones.
+    ``align`` has "<" (left) or ">" (right) for each column; the last one applies to all further columns.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     aligns = align.ljust(len(widths), align[-1])

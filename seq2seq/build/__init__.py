@@ -1,1 +1,1 @@
-"""From settings to objects, a module for each consumer: translating needs nothing of training."""
+"""From settings to objects, a module for each purpose: translating needs nothing of training."""

@@ -56,7 +56,7 @@ def split_paths(data: DataConfig, split: str) -> tuple[Path, ...]:
 
 
 def has_split(data: DataConfig, split: str) -> bool:
-    """Whether there is one: of your own files, the test split may be left out."""
+    """Whether the data has this split: only the user's own files may lack a test split."""
     return split != "test" or not isinstance(data, FilesConfig) or data.test != SplitFiles()
 
 
@@ -72,7 +72,7 @@ def read_split(data: DataConfig, split: str) -> ParallelText:
 
 
 def tokenizers(config: TrainConfig, train: ParallelText) -> tuple[TokenizerPair, TokenizedPairs]:
-    """The tokenizers trained on the training split, and its tokens, or what the cache has of them."""
+    """The tokenizers trained on the training split, and its tokens; from the cache if it has them."""
     settings = config.tokenizer
     described = {**dataclasses.asdict(settings), "src_vectors": None, "tgt_vectors": None, "sample": None}
     train_one = partial(train_tokenizer, settings=settings)
@@ -82,7 +82,7 @@ def tokenizers(config: TrainConfig, train: ParallelText) -> tuple[TokenizerPair,
 
 
 def train_tokenizer(lines: list[str], settings: TokenizerConfig) -> Tokenizer:
-    """One tokenizer, of the kind that ``settings`` asks for."""
+    """One tokenizer, of the kind that ``settings`` ask for."""
     if isinstance(settings, WordConfig):
         return WordTokenizer.train(lines, settings.min_frequency, settings.max_size)
     assert isinstance(settings, SubwordConfig)
@@ -95,7 +95,7 @@ def batches(
     """Batches of the training split, whose tokens are ``plain``, and how many of its pairs are over-long.
 
     Raises:
-        DataError: all of them are.
+        DataError: all pairs are over-long.
     """
     data, settings = config.data, config.tokenizer
     over = plain.over_length(data.max_length)

@@ -1,4 +1,4 @@
-"""What to evaluate a run on, where that is written, and a record of how it was measured."""
+"""The test set of an evaluation, the directory for its results, and a record of how it was measured."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def evaluation_set(settings: EvaluateConfig, data: DataConfig) -> EvaluationSet:
 
 
 def _own_files(settings: EvaluateConfig) -> EvaluationSet:
-    """Named after the source, and after the content: there may be many files of that name."""
+    """The user's files, named after the source file and its content: many files may have the same name."""
     if settings.src_file is None or settings.ref_file is None:
         raise ConfigError("src_file and ref_file: give both, or neither and a split=")
     if settings.split != EvaluateConfig.split or settings.data_root is not None:
@@ -72,7 +72,7 @@ def _hashes(paths: tuple[Path, ...]) -> dict[str, str]:
 
 
 def evaluation_path(settings: EvaluateConfig, loaded: LoadedRun, name: str) -> Path:
-    """The evaluation's directory, beside best/ or in a copy of it: ``name`` and what is not as the run has it."""
+    """The evaluation's directory, beside best/ or in a copy of it: ``name``, then settings unlike the run's."""
     in_run = (loaded.path.parent / CONFIG).exists()
     parts = [loaded.path.name] if in_run and loaded.path.name != BEST else []
     usual = vars(loaded.config.decode)
@@ -85,7 +85,7 @@ def evaluation_path(settings: EvaluateConfig, loaded: LoadedRun, name: str) -> P
 
 
 def record(settings: EvaluateConfig, loaded: LoadedRun, data: EvaluationSet) -> dict[str, Any]:
-    """How it was measured, as plain values."""
+    """A record of how the evaluation was measured, as plain values."""
     translator = loaded.translator
     return {
         "run": settings.run,

@@ -25,7 +25,7 @@ from seq2seq.text.tokenizer_pair import TokenizerPair
 
 
 class LoadedRun(NamedTuple):
-    """A trained model with what is known of it."""
+    """A trained model, its settings and its checkpoint."""
 
     path: Path  # of the checkpoint
     info: CheckpointInfo
@@ -74,11 +74,11 @@ def load(
         checkpoint: "best" or "last"; a copy has just one.
         device: auto, cpu, cuda, cuda:N or mps; auto takes a GPU if there is one.
         precision: of matrix products: auto, fp32, bf16, fp16 (on a GPU) or int8 (on a CPU).
-        decode: settings of search, those below decode. on the command line, for example ``beam_size=1`` or
-            ``num_best=3``; the others are as the run was trained to use them.
+        decode: settings of search, named as below decode. on the command line, for example ``beam_size=1`` or
+            ``num_best=3``; all others are as in the settings of the run.
 
     Returns:
-        What translates: its ``translate(lines)`` gives a ``Translation`` for each line.
+        A translator: ``translate(lines)`` gives a ``Translation`` for each line.
 
     Raises:
         CheckpointError: the run is missing, damaged, of another version or has weights that are not finite.

@@ -1,4 +1,4 @@
-"""Everything around the training loop: data, model, optimizer, validation, report."""
+"""Everything around the training loop: data, model, optimizer, validation, reports."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
-    """Read the data, train the tokenizers, build the model and all around it; resume from ``checkpoint``."""
+    """Read the data, train the tokenizers, build the model and its trainer; resume from ``checkpoint``, if any."""
     torch.manual_seed(config.seed)
     check_language(config.data.tgt)
     device = machine.resolve_device(config.machine.device)
@@ -55,7 +55,7 @@ def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
     validator = Validator(valid, Translator(net, pair, decode, precision), config.data.tgt)
     path, settings = run_path(config), to_yaml(config)
     if checkpoint is None:
-        begin(path)  # not before everything else is there
+        begin(path)  # only once everything else is ready
         run, tracker = RunDirectory(path, settings, pair), Tracker(path)
         tracker.config(config)
         return trainer(config, net, loader, validator, run, tracker, precision)
@@ -71,7 +71,7 @@ def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
 
 
 def _data(config: TrainConfig) -> tuple[corpus.ParallelText, TokenizerPair, BatchLoader]:
-    """The validation split, the tokenizers and the batches; logs what was read and what became of it."""
+    """The validation split, the tokenizers and the batches; logs a table of what was read, dropped and kept."""
     train, report = corpus.clean("train", read_split(config.data, "train"))
     if len(train) < 2:
         raise DataError("train: a single sentence pair; a corpus has a sentence a line, each ended by a newline")
@@ -132,14 +132,14 @@ def trainer(
 
 
 def total_steps(settings: TrainerConfig, batches_an_epoch: int) -> int:
-    """Updates until the first of max_steps and max_epochs: exact but for sampled pieces."""
+    """Updates until max_steps or max_epochs, whichever comes first: exact, except with sampled pieces."""
     an_epoch = math.ceil(batches_an_epoch / settings.accumulate)
     limits = [settings.max_steps, settings.max_epochs and settings.max_epochs * an_epoch]
     return min(limit for limit in limits if limit is not None)
 
 
 def warn_of_warmup(schedule: ScheduleConfig, steps: int) -> None:
-    """A run that is over before its rate has risen learns nothing, and nothing else would say why."""
+    """Warn of a warm-up so long that the run may learn little: nothing else would say why."""
     if 2 * schedule.warmup_steps > steps:
         logger.warning(
             "schedule.warmup_steps=%d: the learning rate still rises for most of this run's %d updates, so the "

@@ -1,10 +1,10 @@
-"""Run directories and checkpoints: what is saved, where, and how it is read back.
+"""Run directories and checkpoints: which files are saved, and how they are read back.
 
     runs/NAME/
       config.yaml  tokenizer/  train.log  metrics.jsonl  events.out.tfevents.*  result.json (when finished)
       best/        model.safetensors  config.yaml  tokenizer/  checkpoint.json
-      last/        the same, and training.pt: optimizer, schedule, average, random state, place in the data
-      previous/    last/ as it was before, in case last/ gets damaged
+      last/        the same, and training.pt: optimizer, schedule, average, random state, position in the data
+      previous/    the last/ before this one, in case last/ gets damaged
       step-N/      weights of the last validations, if they are kept
 
 ``best/`` needs nothing outside itself. checkpoint.json has the size and the hash of every other file, so that a
@@ -37,7 +37,7 @@ FORMAT = 2
 
 
 class CheckpointInfo(NamedTuple):
-    """What a checkpoint says of itself."""
+    """The contents of checkpoint.json, except for the hashes."""
 
     step: int
     epoch: int
@@ -46,10 +46,10 @@ class CheckpointInfo(NamedTuple):
 
 
 class RunDirectory:
-    """One run's files: the one place that saves."""
+    """The files of one run. Only this class saves them."""
 
     def __init__(self, path: Path, config_yaml: str, tokenizers: TokenizerPair) -> None:
-        """Make the directory and write what does not change during the run."""
+        """Make the directory and write the files that do not change during the run."""
         self.path = path
         self._config_yaml = config_yaml
         self._tokenizers = tokenizers
@@ -65,10 +65,10 @@ class RunDirectory:
         metrics: Mapping[str, float],
         training: Mapping[str, Any] | None = None,
     ) -> Path:
-        """Write the checkpoint ``name``, whole or not at all; ``training`` is what resuming needs.
+        """Write the checkpoint ``name``, whole or not at all; with ``training``, the state that resuming needs.
 
         Raises:
-            CheckpointError: it can't be written; what was saved before is as it was.
+            CheckpointError: it can't be written; the checkpoint saved before is unchanged.
         """
         info = CheckpointInfo(step, epoch, dict(metrics), self._tokenizers.fingerprint())
         keep = self.path / PREVIOUS if name == LAST else None
@@ -76,7 +76,7 @@ class RunDirectory:
             with atomic_directory(self.path / name, keep) as temporary:
                 save_model(model, str(temporary / WEIGHTS))
                 if training is not None:
-                    state = io.BytesIO()  # writing a file itself, torch does not say what went wrong
+                    state = io.BytesIO()  # when torch writes a file itself, its errors don't say what went wrong
                     torch.save(training, state)
                     (temporary / TRAINING).write_bytes(state.getbuffer())
                 self._write_static(temporary)
@@ -91,7 +91,7 @@ class RunDirectory:
         return self.path / name
 
     def keep_newest_steps(self, count: int) -> list[Path]:
-        """Remove the step checkpoints but the newest ``count``; give those, oldest first."""
+        """Remove all step checkpoints except the newest ``count``; returns those, oldest first."""
         steps = _step_checkpoints(self.path)
         cut = max(0, len(steps) - count)
         for path in steps[:cut]:
@@ -105,7 +105,7 @@ class RunDirectory:
                 shutil.rmtree(path)
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Write down that the run came to its end, and how."""
+        """Record that the run has ended, and its ``result``."""
         write_text(self.path / RESULT, json.dumps(result, indent=2) + "\n")
 
     def _write_static(self, directory: Path) -> None:
@@ -123,10 +123,10 @@ def _step_of(path: Path) -> int:
 
 
 def read_result(run: Path) -> dict[str, Any] | None:
-    """How the run ended, or None if it did not."""
+    """The result of a finished run; None if it is not finished."""
     try:
         result: dict[str, Any] = json.loads((run / RESULT).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # a damaged one says nothing; the run is resumed and writes another
+    except (FileNotFoundError, ValueError):  # if it is damaged, the run is resumed and writes a new one
         return None
     return result
 
@@ -152,11 +152,11 @@ def checkpoint_path(run: Path, name: str) -> Path:
 
 
 def read_info(path: Path) -> CheckpointInfo:
-    """What the checkpoint says of itself, once all of its files have been checked to be what was saved.
+    """The checkpoint's information, once all its files have been checked against their hashes.
 
     Raises:
         CheckpointError: it is of another format or not whole.
-        OSError: this process may not open a file, or no more of them.
+        OSError: this process may not open a file, or has too many open.
     """
     try:
         fields = json.loads((path / INFO).read_text(encoding="utf-8"))
@@ -180,14 +180,14 @@ def check_vocabulary(path: Path, info: CheckpointInfo, tokenizers: TokenizerPair
 
 
 def read_training(path: Path) -> dict[str, Any]:
-    """What training needs to resume from the checkpoint.
+    """The state from which training resumes.
 
     Raises:
         CheckpointError: it can't be read, or holds anything but numbers, texts and tensors.
     """
     try:
         state: dict[str, Any] = torch.load(path / TRAINING, weights_only=True, map_location="cpu")
-    except Exception as error:  # whatever a damaged or hostile file makes torch raise
+    except Exception as error:  # a damaged or hostile file can make torch raise anything
         reason = " ".join(str(error).split())[:120]
         raise CheckpointError(f"{path / TRAINING}: can't be read ({type(error).__name__}: {reason})") from None
     return state

@@ -1,4 +1,4 @@
-"""A run's directory, and what a start finds there: nothing yet, a run to resume, or one that is finished."""
+"""A run's directory, and what a start finds there: nothing yet, a run to resume, or a finished run."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ logger = logging.getLogger(__name__)
 LOCK, LOG = ".lock", "train.log"
 KEPT = (LOCK, LOG)
 STARTING = ("overwrite", "resume", "machine.")
-"""Settings that may differ between two starts of the same run, as LOCATION may: how to start and compute."""
+"""Settings that may differ between two starts of a run, as those of LOCATION may: how to start and compute."""
 LENGTH = ("trainer.max_steps", "trainer.max_epochs", "trainer.patience")
-"""Settings of a run's length, which may grow; a linear schedule is made for one length and keeps it."""
+"""Settings of a run's length, which may change, except under a linear schedule, which is made for one length."""
 REMEDY = "choose another name=, or overwrite=true to start over"
 
 
 def finished_result(config: TrainConfig) -> dict[str, Any] | None:
-    """The result of this very run, if its directory holds it, finished; None if there is something to do.
+    """The result of this run, if its directory holds it finished; None if there is something to do.
 
     Raises:
         ConfigError: the directory holds another run, or one that ``resume`` does not allow to resume.
@@ -61,10 +61,10 @@ def _refuse_changes(path: Path, settings: dict[str, tuple[Any, Any]]) -> None:
 
 @contextmanager
 def opened(config: TrainConfig) -> Iterator[Path]:
-    """Hold the run's directory, made, or recovered after a process that died there.
+    """Make the run's directory, or recover it after a process that died there, and lock it for the block.
 
     Raises:
-        ConfigError: it can't be written, holds something else than a run, or another process is training there.
+        ConfigError: it can't be written, holds something other than a run, or another process is training there.
     """
     path = run_path(config)
     new = [directory for directory in (path, *path.parents) if not directory.exists()]
@@ -104,7 +104,7 @@ def _refuse_strangers(path: Path) -> None:
 
 
 def checkpoint_to_resume(config: TrainConfig) -> Path | None:
-    """The newest one that is whole; None if there is nothing to resume. Damaged newer ones are removed.
+    """The newest whole checkpoint; None if there is nothing to resume. Newer, damaged ones are removed.
 
     Raises:
         CheckpointError: there are some, but all are damaged; or best/ stands alone.
@@ -119,19 +119,19 @@ def checkpoint_to_resume(config: TrainConfig) -> Path | None:
         except CheckpointError as error:
             logger.warning("passed over: %s", error)
         else:
-            for damaged in checkpoints[:i]:  # else the next save would replace the whole one by it
+            for damaged in checkpoints[:i]:  # else the next save would replace the whole one with it
                 remove(damaged)
             return checkpoint
     raise CheckpointError(f"{path}: no checkpoint to resume from is whole; {REMEDY}")
 
 
 def resume(path: Path) -> None:
-    """The run is not finished any more."""
+    """Record that the run is not finished any more."""
     (path / RESULT).unlink(missing_ok=True)
 
 
 def begin(path: Path) -> None:
-    """Remove an earlier run, if there is one, its settings last: without them it would not be known as a run."""
+    """Remove an earlier run, if any; its settings last, since without them it is not recognised as a run."""
     config = path / CONFIG
     for file in path.iterdir():
         if file.name not in KEPT and file != config:

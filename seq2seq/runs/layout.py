@@ -22,19 +22,19 @@ WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER, RESULT = (
 ROWS = "metrics.jsonl"
 EVALUATIONS = "evaluation"
 LOCATION = ("name", "runs_dir", "data.root", "data.download_dir", "data.cache_dir")
-"""Settings that say where things are: they differ wherever a run is, and make no difference."""
+"""Settings that say where things are. They may differ between machines and don't change the results."""
 NO_CHOICES = (
     *(*LOCATION, "resume", "overwrite", "data.train.", "data.valid.", "data.test."),
     *("tokenizer.src_vectors", "tokenizer.tgt_vectors"),
 )
-"""Beginnings of settings that tell nothing of how well a run does: paths, and how to start."""
+"""Beginnings of settings that can't explain how well a run does: paths, and how to start."""
 REPORTING = ("trainer.log_every", "trainer.num_samples", "trainer.save_every")
 IN_DEFAULT_NAME = ("data", "data.src", "data.tgt", "attention", "attention.score", "tokenizer", "seed")
 LONGEST_NAME = 120
 
 
 def run_path(config: TrainConfig) -> Path:
-    """The run's directory: its name, or one made of the choices."""
+    """The run's directory, named by ``name`` or else by its main settings."""
     return Path(config.runs_dir) / (config.name or default_name(config))
 
 
@@ -47,15 +47,15 @@ def default_name(config: TrainConfig) -> str:
 
 
 def sweep_name(config: TrainConfig, swept: Mapping[str, str], template: str = "") -> str:
-    """The name of one run of a sweep: its own, and each swept setting that this does not tell, as KEY-VALUE.
+    """The name of a run in a sweep: its usual name, then KEY-VALUE for each swept setting not in that name.
 
     Args:
         config: the run's settings.
         swept: full key or group → its value in this run, for all that the sweep varies.
-        template: ``config.name`` before interpolation; it tells what it refers to, as ``${seed}``.
+        template: ``config.name`` before interpolation; it shows which settings it contains, such as ``${seed}``.
 
     Returns:
-        A valid name, another one for each run of a sweep.
+        A valid name, different for each run of the sweep.
     """
     base = config.name or default_name(config)
     parts = [

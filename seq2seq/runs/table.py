@@ -1,4 +1,4 @@
-"""What runs have written, as tables: of several runs, and of one run's validations. Imports no torch."""
+"""Tables of what runs have written: several runs, or the validations of one run. Imports no torch."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def valid_heading(metric: str) -> str:
 
 
 def find_runs(path: Path) -> list[Path]:
-    """The run ``path``, or the runs in the directory; says which directories in it are none.
+    """The run ``path``, or the runs in that directory; a warning names each directory in it that is not a run.
 
     Raises:
         CheckpointError: there is no such directory.
@@ -53,15 +53,15 @@ def find_runs(path: Path) -> list[Path]:
     directories = [inner for inner in sorted(path.iterdir()) if inner.is_dir() and inner.name[0] != "."]
     for directory in directories:
         if not (directory / CONFIG).exists():
-            logger.warning("%s: no run, since it has no %s", directory, CONFIG)
+            logger.warning("%s: not a run, since it has no %s", directory, CONFIG)
     return [directory for directory in directories if (directory / CONFIG).exists()]
 
 
 def read_run(path: Path, metrics: Sequence[str] = ("bleu",)) -> Run:
-    """What there is to say of a run, or of a copy of its best/: ``metrics`` of validation, BLEU of test sets.
+    """A run, or a copy of its best/, with the validation scores ``metrics`` and the BLEU of its test sets.
 
     Raises:
-        CheckpointError: its settings can't be read; of other files that can't, a warning is logged.
+        CheckpointError: its settings can't be read. Other files that can't be read give a warning.
     """
     result, last = _json(path / RESULT), _json(path / LAST / INFO)
     best = _json(path / BEST / INFO) or _json(path / INFO)
@@ -101,7 +101,7 @@ def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """The object in a file; an empty one where there is no file, or, with a warning, a damaged one."""
+    """The object in a file; an empty one if there is no file or, with a warning, if it is damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -121,7 +121,7 @@ def _numbers(content: object) -> dict[str, float]:
 
 
 def table_of_runs(runs: Iterable[Run], metric: str, width: int | None = None) -> list[str]:
-    """The lines of a table of runs: the choices that differ between them, what became of them, best first.
+    """The lines of a table of runs, best first: the settings that differ, the scores, updates, time and state.
 
     Args:
         runs: in any order.
@@ -144,14 +144,14 @@ def table_of_runs(runs: Iterable[Run], metric: str, width: int | None = None) ->
 
 
 def _rank(value: float | None, metric: str) -> tuple[bool, float]:
-    """What a sort by puts the best first and what is no number last."""
+    """A sort key that puts the best value first and missing or NaN values last."""
     if value is None or math.isnan(value):
         return (True, 0.0)
     return (False, value if metric.split()[-1] in LOWER_IS_BETTER else -value)
 
 
 def _short(key: str, keys: Iterable[str]) -> str:
-    """The last part of a key, or all of it if that is not unique; a group's name for the choice of its option."""
+    """The last part of a key, or the whole key if that is not unique; for an option, the name of its group."""
     if key.endswith(".name"):
         return key.removesuffix(".name")
     last = key.rpartition(".")[2]
@@ -182,7 +182,7 @@ def duration(seconds: float) -> str:
 
 
 def table_of_validations(path: Path, best: Mapping[str, float], best_step: int) -> list[str]:
-    """The lines of a table of a run's validations, the best marked; of many, the last and the best."""
+    """The lines of a table of a run's validations, with the best marked; of many, only the last and the best."""
     lines = (path / ROWS).read_text(encoding="utf-8").splitlines()
     rows = [row for row in map(json.loads, lines) if row["kind"] in ("valid", "average")]
     marked = [

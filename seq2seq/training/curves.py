@@ -31,7 +31,7 @@ def draw_curves(rows: Path, picture: Path, title: str) -> None:
 
 
 def curves(points: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """A panel below another, over updates: loss of train and valid, BLEU and chrF, learning rate."""
+    """Panels one below the other, over updates: loss of train and valid; BLEU and chrF; learning rate."""
     figure = Figure(figsize=(8, 8), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(PANELS), sharex=True, squeeze=False)[:, 0]
@@ -52,5 +52,5 @@ def curves(points: Sequence[Mapping[str, Any]], title: str) -> Figure:
 
 
 def _finite(value: float | str) -> float:
-    """A gap in the curve instead of "inf"."""
+    """The value, or NaN, which is a gap in the curve, if it is not finite."""
     return float(value) if math.isfinite(float(value)) else math.nan

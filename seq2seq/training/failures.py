@@ -1,4 +1,4 @@
-"""What is said when training can't begin or can't continue."""
+"""The errors of a training that can't begin or can't continue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN = 8  # line numbers of a batch
 
 
 def too_large(batch: Batch) -> ConfigError:
-    """Memory is too small for this batch, the largest there is."""
+    """Memory is too small for ``batch``, the largest of the corpus."""
     sentences, src, tgt = *batch.src.shape, batch.tgt_in.size(1)
     return ConfigError(
         f"trainer.batch_tokens: memory is too small for the largest batch ({sentences} sentences, "
@@ -25,7 +25,7 @@ def too_large(batch: Batch) -> ConfigError:
 def diverged(
     model: nn.Module, skipped: int, step: int, lines: Sequence[int], lr: float, saved: str
 ) -> TrainingError:
-    """No gradient is finite any more: after ``step``, in ``skipped`` updates in a row; ``saved`` is whole."""
+    """No gradient is finite any more: ``skipped`` updates in a row, up to ``step``; ``saved`` is whole."""
     norms = {name: float(weight.detach().norm()) for name, weight in model.named_parameters()}
     largest = max(norms, key=lambda name: norms[name] if math.isfinite(norms[name]) else math.inf)
     shown = ", ".join(map(str, lines[:SHOWN])) + (" …" if len(lines) > SHOWN else "")

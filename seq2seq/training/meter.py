@@ -1,4 +1,4 @@
-"""What the training curves are made of."""
+"""Sums over training updates, from which the training curves are made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seq2seq.training.state import require_keys
 
 
 class Meter:
-    """Training values since the last report; sums stay on the device until they are asked for."""
+    """Training values since the last report; the sums stay on the device until they are needed."""
 
     def __init__(self, device: torch.device) -> None:
         self.loss = self.nll = self.norm = self.skipped = torch.zeros((), device=device)
@@ -23,7 +23,7 @@ class Meter:
         self.seconds = 0.0
 
     def add_batch(self, batch: Batch, loss: Loss) -> None:
-        """Count a batch, which is still on the host, and its loss sums."""
+        """Count a batch, which is still on the CPU, and its loss sums."""
         self.loss = self.loss + loss.smoothed.detach()
         self.nll = self.nll + loss.nll.detach()
         tgt = len(batch.places)
@@ -32,15 +32,15 @@ class Meter:
         self.padded += batch.src.numel() + batch.tgt_in.numel()
 
     def add_update(self, norm: Tensor, skipped: Tensor) -> None:
-        """Count an optimizer update; ``skipped`` is 1 if it was not taken."""
+        """Count an optimizer update; ``skipped`` is 1 if it was skipped."""
         self.norm = self.norm + norm.detach()
         self.skipped = self.skipped + skipped
         self.updates += 1
 
     def values(self) -> dict[str, float]:
-        """Means a target token (the losses, ppl) and an update (grad_norm); speed in real target tokens.
+        """Means per target token (the losses, ppl) and per update (grad_norm); speed in real target tokens.
 
-        ``loss`` is the negative log-likelihood, as in validation; ``smoothed_loss`` is what is minimised.
+        ``loss`` is the negative log-likelihood, as in validation; training minimises ``smoothed_loss``.
         """
         loss = float(self.nll) / self.tokens
         return {

@@ -18,7 +18,7 @@ OPTIMIZERS: dict[str, type[Adam]] = {"adam": Adam, "adamw": AdamW}
 
 
 def new_optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerConfig) -> Optimizer:
-    """Fused, so that ``found_inf`` can skip an update without waiting for the device."""
+    """A fused optimizer, so that ``found_inf`` can skip an update without waiting for the device."""
     return OPTIMIZERS[settings.name](
         parameters,
         lr=settings.lr,
@@ -50,10 +50,10 @@ class Constant:
         return warmup(step, self.warmup_steps)
 
     def on_validation(self, metrics: dict[str, float]) -> None:
-        """Told of each validation."""
+        """Called after each validation, with its ``metrics``."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What ``load_state_dict`` needs to resume."""
+        """The state that ``load_state_dict`` resumes from."""
         return {name: getattr(self, name) for name in self.saved}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -75,13 +75,13 @@ class Linear(Constant):
     """A linear fall to 0 after the warm-up (Defazio et al., 2023, "When, why and how much?")."""
 
     def factor(self, step: int) -> float:
-        """1 at the end of the warm-up, and the last update is the last that is not 0."""
+        """1 at the end of the warm-up; more than 0 up to the last update."""
         end, peak = self.total_steps + 1, max(1, self.warmup_steps)
         return min(warmup(step, self.warmup_steps), max(0.0, (end - step) / max(1, end - peak)))
 
 
 class Plateau(Constant):
-    """Times a factor whenever a metric has not improved for more than ``patience`` validations."""
+    """Multiplied by a factor whenever a metric has not improved for more than ``patience`` validations."""
 
     saved = ("current", "best", "waited")
 
@@ -96,7 +96,7 @@ class Plateau(Constant):
         return self.current * warmup(step, self.warmup_steps)
 
     def on_validation(self, metrics: dict[str, float]) -> None:
-        """Lower the factor if it is time."""
+        """Lower the factor if the metric has not improved for long enough."""
         value = higher_is_better(self.settings.metric, metrics[self.settings.metric])
         if value > self.best:
             self.best, self.waited = value, 0
@@ -115,7 +115,7 @@ SCHEDULES: dict[str, type[Constant]] = {
 
 
 def set_lr(optimizer: Optimizer, lr: float) -> None:
-    """The learning rate of all parameters."""
+    """Set the learning rate of all parameters."""
     for group in optimizer.param_groups:
         group["lr"] = lr
 
@@ -138,7 +138,7 @@ class Ema:
 
     @torch.no_grad()
     def swap(self, model: nn.Module) -> None:
-        """Exchange the average and the model's weights; once more puts them back."""
+        """Exchange the average and the model's weights; a second call puts them back."""
         for average, parameter in zip(self.weights, model.parameters(), strict=True):
             kept = parameter.detach().clone()
             parameter.copy_(average)
@@ -146,7 +146,7 @@ class Ema:
 
     @contextmanager
     def in_place_of_weights(self, model: nn.Module) -> Iterator[None]:
-        """The model has the average for its weights in this block."""
+        """In this block, the average takes the place of the model's weights."""
         self.swap(model)
         try:
             yield

@@ -1,4 +1,4 @@
-"""Progress of training: a bar at a terminal, a line now and then elsewhere."""
+"""Progress of training: a bar at a terminal; otherwise, a line from time to time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remainin
 
 
 class Progress:
-    """Shows updates done of ``total`` and time left; below it loss, rate, best BLEU and speed."""
+    """Shows how many of ``total`` updates are done and the time left; below, loss, rate, best BLEU and speed."""
 
     def __init__(self, total: int, done: int = 0, seconds_between_lines: float = 20.0) -> None:
         self._total, self._done = total, done  # done in earlier starts
@@ -36,12 +36,12 @@ class Progress:
         return tqdm(total=total, bar_format=BAR, disable=self._off, dynamic_ncols=True, **given)
 
     def advance(self, step: int) -> None:
-        """Update ``step`` is done. Waits for no device."""
+        """Update ``step`` is done. This does not wait for the device."""
         self._bar.total = self._total = max(step, self._total)  # sampled pieces may make further batches
         self._bar.update(step - self._bar.n)
 
     def show(self, values: Mapping[str, float], state: TrainState) -> None:
-        """The latest ``values`` of training."""
+        """Show the latest ``values`` of training."""
         parts = [f"epoch {state.epoch + 1}", f"loss {values['loss']:.3f}", f"rate {values['lr']:.1e}"]
         if state.best:
             parts.append(f"best BLEU {state.best['bleu']:.1f}")
@@ -56,12 +56,12 @@ class Progress:
 
     @contextmanager
     def of_validation(self, sentences: int) -> Iterator[Callable[[int], object]]:
-        """A bar of its own; the function it gives takes how many more of the ``sentences`` are translated."""
+        """A bar of its own; yields a function to call with how many more of the ``sentences`` are translated."""
         with self._new_bar(sentences, desc="validation", leave=False) as bar:
             yield bar.update
 
     def finish(self, step: int) -> None:
-        """Training ended with update ``step``, before the last that was foreseen or not."""
+        """Training ended with update ``step``, which may come before the planned last one."""
         self._total = step
         self.advance(step)
         self._bar.refresh()

@@ -1,4 +1,4 @@
-"""How far training has come, and the check that all that was saved comes back, and nothing else."""
+"""The progress of training as saved state, and the check that a saved state has all its parts and no others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def require_keys(state: Mapping[str, Any], keys: Iterable[str], owner: str) -> N
 
 
 def higher_is_better(metric: str, value: float) -> float:
-    """``value`` of a metric so that a higher one is better; NaN is the worst there is."""
+    """``value`` of a metric, with the sign that makes higher better; NaN is the worst value."""
     if math.isnan(value):
         return -math.inf
     return -value if metric in LOWER_IS_BETTER else value
@@ -30,7 +30,7 @@ def higher_is_better(metric: str, value: float) -> float:
 
 @dataclass
 class TrainState:
-    """How far training has come."""
+    """The progress of training."""
 
     step: int = 0  # optimizer updates
     epoch: int = 0  # epochs completed
@@ -43,7 +43,7 @@ class TrainState:
     seconds: float = 0.0  # spent in earlier starts of this run
 
     def validated_by(self, metrics: dict[str, float], metric: str) -> bool:
-        """Take down a validation's ``metrics``; gives whether it is the best by ``metric``."""
+        """Record a validation's ``metrics``; returns whether it is the best so far by ``metric``."""
         self.validated, self.validated_step = metrics, self.step
         better = not self.best or (
             higher_is_better(metric, metrics[metric]) > higher_is_better(metric, self.best[metric])
@@ -55,7 +55,7 @@ class TrainState:
         return better
 
     def end(self, settings: TrainerConfig) -> str | None:
-        """Why training is over by ``settings``; None if it is not."""
+        """Why training is over according to ``settings``; None if it is not."""
         if settings.patience is not None and self.waited >= settings.patience:
             return f"no better {settings.metric} in {self.waited} validations"
         if settings.max_steps is not None and self.step >= settings.max_steps:
@@ -65,7 +65,7 @@ class TrainState:
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it."""
+        """All fields."""
         return dict(vars(self))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

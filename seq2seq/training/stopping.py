@@ -1,4 +1,4 @@
-"""Signals that ask training to stop: the update is finished, the run saved, the exit status one of its own."""
+"""Signals that ask training to stop: it finishes the update, saves the run, and has an exit status of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything a run reports: TensorBoard, metrics.jsonl and the log. TensorBoard is imported here alone."""
+"""The reports of a run: TensorBoard, metrics.jsonl and the curves. Only this module imports TensorBoard."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from seq2seq.settings.schema import TrainConfig, flat, training_keys
 
 EVENTS, CURVES = "events.out.tfevents.*", "curves.png"
 FIRST_HPARAMS = (r"model\.\w+_(size|layers)", r"model\.dropout\.\w+", r"optimizer\.lr")
-"""TensorBoard sorts columns by name: a number before theirs puts these first."""
+"""TensorBoard sorts columns by name; a number before the name puts these columns first."""
 SECTIONS = {"average": "valid_average"}
-"""Of TensorBoard, which opens the first two of its tab TIME SERIES: these are to be train and valid."""
+"""Group → section in TensorBoard. Its tab TIME SERIES opens the first two, which should be train and valid."""
 HPARAM_METRICS = ("valid/bleu", "valid/chrf", "valid/ppl")
 LAYOUT = {
     "train and validation": {
@@ -39,7 +39,7 @@ LAYOUT = {
 
 
 class Written(NamedTuple):
-    """How far the report of a run had come."""
+    """The length of a run's reports at its last save."""
 
     step: int
     sizes: Mapping[str, int]  # bytes of metrics.jsonl and of TensorBoard's files
@@ -49,12 +49,12 @@ class Tracker:
     """Writes to a run's directory; ``step`` is the number of optimizer updates."""
 
     def __init__(self, directory: Path, written: Written | None = None) -> None:
-        """``written``: what there was when the run was saved; whatever came after it is forgotten."""
+        """``written``: the reports as the run was saved; whatever was written after that is removed."""
         self._directory = directory
         self._drawn = time.monotonic()
         if written:
             self._forget_after(written.sizes)
-        # The purge is for a TensorBoard that is open and has read more than is left.
+        # The purge tells an open TensorBoard to forget what was removed.
         self._writer = SummaryWriter(str(directory), purge_step=written.step + 1 if written else None)
         self._jsonl = (directory / ROWS).open("a", encoding="utf-8", newline="\n")
 
@@ -63,27 +63,27 @@ class Tracker:
 
     def _forget_after(self, sizes: Mapping[str, int]) -> None:
         for path in self._files():
-            if path.name not in sizes:  # of a start after this save
+            if path.name not in sizes:  # from a start after this save
                 path.unlink()
             elif path.stat().st_size > sizes[path.name]:
                 os.truncate(path, sizes[path.name])
 
     def flush(self) -> dict[str, int]:
-        """Make what was written visible to readers; gives the size of each file."""
+        """Write everything to the files; returns the size of each."""
         self._writer.flush()
         self._jsonl.flush()
         return {path.name: path.stat().st_size for path in self._files()}
 
     def config(self, config: TrainConfig) -> None:
-        """The settings as text and in the HPARAMS tab, and which curves are shown over each other."""
+        """Write the settings, as text and for the tab HPARAMS, and the layout of the tab CUSTOM SCALARS."""
         self._writer.add_text("settings", "    " + to_yaml(config).replace("\n", "\n    "))
         self._writer.add_custom_scalars(LAYOUT)
-        # add_hparams would write them as another run; these go beside the scalars that they belong to.
+        # add_hparams would write them as another run; here they stay with the scalars of this one.
         for summary in hparams(hyperparameters(config), dict.fromkeys(HPARAM_METRICS, 0.0)):
             self._writer._get_file_writer().add_summary(summary)
 
     def scalars(self, group: str, values: Mapping[str, float], step: int, epoch: int | None = None) -> None:
-        """``group``/name for each value, and one line of metrics.jsonl, with the ``epoch`` if it is given."""
+        """Write each value as ``group``/name, and all in a line of metrics.jsonl, with ``epoch`` if given."""
         for name, value in values.items():
             self._writer.add_scalar(f"{SECTIONS.get(group, group)}/{name}", value, step)
         finite = {name: value if math.isfinite(value) else str(value) for name, value in values.items()}
@@ -91,11 +91,11 @@ class Tracker:
         self._jsonl.write(json.dumps({**when, "kind": group, **finite}) + "\n")
 
     def samples(self, translations: Sequence[Translation], references: Sequence[str], step: int) -> None:
-        """Source, reference and translation as text, and the attention of each translation as a picture."""
+        """Write source, reference and translation as text, and the attention of each translation as a picture."""
         with self._drawing():
             from seq2seq.decoding.heatmap import (
                 attention_heatmap,
-            )  # and matplotlib: training starts sooner without
+            )  # with matplotlib, imported late so that training starts sooner
 
         digits = len(str(len(translations)))  # so that 10 comes after 9
         for i, (translation, reference) in enumerate(zip(translations, references, strict=False), 1):
@@ -115,19 +115,19 @@ class Tracker:
                     self._writer.add_figure(f"valid_attention/{number}", figure, step, close=False)
 
     def draw_curves(self, at_most_every: float = 0.0) -> None:
-        """Draw the curves so far into curves.png, unless that was done in the last so many seconds."""
+        """Draw the curves so far into curves.png, at most once in ``at_most_every`` seconds."""
         if time.monotonic() - self._drawn < at_most_every:
             return
         self._jsonl.flush()
         with self._drawing():
-            from seq2seq.training.curves import draw_curves  # and matplotlib
+            from seq2seq.training.curves import draw_curves  # with matplotlib
 
             draw_curves(self._directory / ROWS, self._directory / CURVES, self._directory.name)
         self._drawn = time.monotonic()
 
     @contextmanager
     def _drawing(self) -> Iterator[None]:
-        """Have errors of the system name the run, not a font that could not be opened for it."""
+        """Make errors of the system name the run, not a font that could not be opened."""
         try:
             yield
         except OSError as error:
@@ -141,7 +141,7 @@ class Tracker:
 
 
 def hyperparameters(config: TrainConfig) -> dict[str, float | str]:
-    """What may tell one run from another, sizes, dropout and rate first: the same keys for every run."""
+    """Settings that can differ between runs; sizes, dropout and rate first. Every run has the same keys."""
     values = {**dict.fromkeys(training_keys()), **flat(config)}
     return {_column(key): _hparam(value) for key, value in values.items() if not key.startswith(NO_CHOICES)}
 

@@ -35,11 +35,11 @@ from seq2seq.training.validator import ValidationResult, Validator
 
 logger = logging.getLogger(__name__)
 
-CURVES_EVERY = 30.0  # seconds between pictures of a run in progress
+CURVES_EVERY = 30.0  # seconds, at least, between two pictures of a run in progress
 
 
 class Trainer:
-    """Trains a model, validates it, keeps the best."""
+    """Trains a model, validates it and keeps the best."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Trainer:
         ema: Ema | None = None,
         precision: Precision = FP32,
     ) -> None:
-        """``total_steps`` is the number of updates that ``settings`` come to."""
+        """``total_steps`` is the number of updates that ``settings`` amount to."""
         self.model, self.optimizer, self.schedule, self.ema = model, optimizer, schedule, ema
         self.loader, self.validator = loader, validator
         self.run, self.tracker = run, tracker
@@ -74,13 +74,13 @@ class Trainer:
         return lr
 
     def train(self, stop: StopRequest | None = None) -> dict[str, Any]:
-        """Run to the end, or until a signal asks to stop: noted by ``stop``, or from now on.
+        """Run to the end, or until a signal asks to stop. ``stop`` may have been listening for signals already.
 
-        Gives the result: why it ended, the best metrics, updates, seconds; "signal" is there if it can be resumed.
+        Returns the result: why it ended, the best metrics, updates, seconds; with "signal" if it can be resumed.
         """
         self._started = time.monotonic()
         with (
-            naming(self.run.path),  # TensorBoard's files, of which errors do not speak
+            naming(self.run.path),  # errors of TensorBoard's files name no file
             closing(self.tracker),
             nullcontext(stop) if stop else StopRequest() as asked,
             Progress(self.total_steps, self.state.step) as self.progress,
@@ -109,13 +109,13 @@ class Trainer:
         return result
 
     def _loop(self, stop: StopRequest) -> str | None:
-        """Why training is over; None if it was asked to stop before that."""
+        """Why training is over; None if a signal stopped it earlier."""
         while True:
             self._lap()
             epoch = self.loader.epoch(self.state.epoch).after(self.state.batch)
             for batches in groups(epoch, self.settings.accumulate):
                 self.update(batches)
-                self.meter.seconds += self._lap()  # making the batches, or drawing their pieces, counts
+                self.meter.seconds += self._lap()  # includes making the batches and sampling their pieces
                 if self.state.step % self.settings.log_every == 0:
                     self.progress.show(self._report(), self.state)
                 self.progress.advance(self.state.step)
@@ -142,7 +142,7 @@ class Trainer:
         return self.state.seconds + time.monotonic() - self._started
 
     def _lap(self) -> float:
-        """Seconds since this was last asked for."""
+        """Seconds since the last call."""
         before, self._lap_began = self._lap_began, time.monotonic()
         return self._lap_began - before
 
@@ -178,7 +178,7 @@ class Trainer:
     def _report(self) -> dict[str, float]:
         if self.skipped_in_row >= self.settings.max_skipped:
             raise self._diverged()
-        synchronize(self.device)  # else what a GPU has still to do would be free
+        synchronize(self.device)  # else the work that a GPU has not finished would not be counted
         self.meter.seconds += self._lap()
         values = {**self.meter.values(), "lr": self.optimizer.param_groups[0]["lr"]}
         self.tracker.scalars("train", values, self.state.step)
@@ -186,13 +186,13 @@ class Trainer:
         return values
 
     def _diverged(self) -> TrainingError:
-        in_epoch = self.state.batch > 0  # else an epoch has just ended, with the last of its batches
+        in_epoch = self.state.batch > 0  # else an epoch has just ended, with its last batch
         lines = self.loader.epoch(self.state.epoch - (not in_epoch)).lines(self.state.batch - 1)
         saved = str(self.run.path / "last")
         return diverged(self.model, int(self.skipped_in_row), self.state.step, lines, self.lr, saved)
 
     def _try_largest(self) -> None:
-        """Compute the largest batch once, so that memory is short now or never."""
+        """Compute the largest batch once: if memory runs out, it does so now."""
         batch = self.loader.epoch(self.state.epoch).largest()
         self.model.train()
         devices = [self.device] if self.device.type == "cuda" else []
@@ -210,7 +210,7 @@ class Trainer:
         return self.settings.validate_unit == unit and count % self.settings.validate_every == 0
 
     def _validate(self) -> None:
-        """Validate (the average, if there is one), report, save best/ and step-N/."""
+        """Validate (the average, if there is one), report, and save best/ and step-N/."""
         with self.ema.in_place_of_weights(self.model) if self.ema else nullcontext():
             result = self.validator.validate(self.progress.of_validation)
             self._report_validation(result)
@@ -221,7 +221,7 @@ class Trainer:
         self.tracker.draw_curves(at_most_every=CURVES_EVERY)
 
     def _report_validation(self, result: ValidationResult, group: str = "valid") -> None:
-        """Write the result down; save best/ if it is better."""
+        """Report the result; save best/ if it is better."""
         step, metric, metrics = self.state.step, self.settings.metric, result.metrics
         if better := self.state.validated_by(metrics, metric):
             self._save("best")
@@ -239,11 +239,11 @@ class Trainer:
         self.run.save(name, self.model, self.state.step, self.state.epoch, self.state.validated, training)
 
     def _save_last(self) -> None:
-        """All that it takes to resume from here."""
+        """Save everything that resuming from here needs."""
         self._save("last", {**self.state_dict(), "written": self.tracker.flush()})
 
     def state_dict(self) -> dict[str, Any]:
-        """All that resuming needs besides the model's weights."""
+        """Everything that resuming needs besides the model's weights."""
         return {
             "state": {**self.state.state_dict(), "seconds": self._seconds()},
             "meter": self.meter.state_dict(),
@@ -257,13 +257,13 @@ class Trainer:
         }
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Resume from what ``last/`` holds; the model has its weights already.
+        """Resume from the state ``saved`` in ``last/``; the model already has its weights.
 
-        The loader and the sampling of pieces need no more than the epoch: their randomness is made of it and the
-        seed. Python's and NumPy's generators play no part in training.
+        The loader and the sampling of pieces need only the epoch: their random numbers come from it and the seed.
+        Python's and NumPy's generators play no part in training.
 
         Raises:
-            CheckpointError: something is missing, or there is something that no part knows.
+            CheckpointError: the state lacks a part, or has an unknown one.
         """
         require_keys(saved, self.state_dict(), "training loop")
         self.state.load_state_dict(saved["state"])
@@ -281,13 +281,13 @@ class Trainer:
         self.run.forget_after(self.state.step)
 
     def _finish(self) -> None:
-        """Report and validate the last updates if they have not been, and the average of checkpoints.
+        """Report and validate the last updates, if that is still to be done, and the average of checkpoints.
 
-        ``last/`` is saved before that: a run that is made longer later knows nothing of it.
+        ``last/`` is saved first, so that a run that is made longer later resumes as if it had not ended here.
         """
         self._save_last()
         self._lap()
-        enough = self.meter.updates >= self.settings.log_every / 2  # fewer are noise at the end of the curve
+        enough = self.meter.updates >= self.settings.log_every / 2  # fewer would be a noisy last point
         first = self.meter.updates == self.state.step
         if enough or first or self.meter.skipped:
             self._report()

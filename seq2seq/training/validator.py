@@ -13,11 +13,11 @@ from seq2seq.evaluation.metrics import bleu, chrf
 from seq2seq.evaluation.teacher_forcing import perplexity, teacher_forced_loss
 
 ProgressBar = Callable[[int], AbstractContextManager[Callable[[int], object]]]
-"""Takes how many sentences there are, and gives what takes how many more of them are done."""
+"""Takes the number of sentences; yields a function to call with how many more of them are done."""
 
 
 class ValidationResult(NamedTuple):
-    """What one validation measured."""
+    """The results of one validation."""
 
     metrics: dict[str, float]  # loss, ppl (teacher-forced); bleu, chrf, length_ratio, brevity_penalty (decoded)
     translations: list[Translation]
@@ -33,7 +33,7 @@ class Validator:
         self.tgt_language = tgt_language
 
     def validate(self, progress: ProgressBar) -> ValidationResult:
-        """Score the translator's model as it is now; it is left in evaluation mode."""
+        """Score the translator's model as it is now; this leaves it in evaluation mode."""
         loss = teacher_forced_loss(self.translator.model, self.pairs, self.translator.decode.batch_tokens)
         with progress(len(self.text)) as advance:
             translations = self.translator.translate(self.text.src, advance)

@@ -61,7 +61,7 @@ def test_damaged_and_foreign_directories_are_one_line(runs: Path) -> None:
     assert len(ended.stdout.splitlines()) == 2
     foreign, damaged = ended.stderr.splitlines()
     assert damaged.startswith("runs/b/config.yaml: can't be read (")
-    assert foreign == "runs/pictures: no run, since it has no config.yaml"
+    assert foreign == "runs/pictures: not a run, since it has no config.yaml"
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_runs_are_searched_for(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     (tmp_path / ".hidden").mkdir()
     write(tmp_path / "multirun.yaml", "a: 1")
     assert find_runs(tmp_path) == runs[::-1]
-    assert caplog.messages == [f"{tmp_path / 'foreign'}: no run, since it has no config.yaml"]
+    assert caplog.messages == [f"{tmp_path / 'foreign'}: not a run, since it has no config.yaml"]
     assert find_runs(runs[0]) == [runs[0]]
     with pytest.raises(CheckpointError, match="nothing: no such directory"):
         find_runs(tmp_path / "nothing")
