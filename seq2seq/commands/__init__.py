@@ -1,4 +1,4 @@
-"""`seq2seq COMMAND …`: every command, a module each."""
+"""`seq2seq COMMAND …`: each command has a module of its own."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def run(name: str) -> None:
-    """Run a command with the arguments of this process, or answer what needs no run."""
+    """Run a command with the arguments of this process, or answer --help, --version and the like."""
     try:
         arguments = flags.arranged(sys.argv[1:], name)
     except ConfigError as error:
@@ -79,7 +79,7 @@ def _answer(*asked: str) -> None:
 
 
 def _run(name: str) -> None:
-    """Import the one command: each needs what the others don't."""
+    """Import only this command, since each has imports that the others don't need."""
     if name == "train":
         from seq2seq.commands import train as command
     elif name == "evaluate":

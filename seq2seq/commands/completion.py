@@ -5,9 +5,9 @@ from __future__ import annotations
 from seq2seq.commands.flags import flags_of
 from seq2seq.settings import reference
 
-# The word is taken from the line itself, since bash splits words at "=", and what stands before the last "=" is
-# removed from the answers where bash will put only what follows it.
-# In zsh compgen does not look at the word that it is given: hence the test before it, and ls for files.
+# The word is taken from the line itself, since bash splits words at "=". Where bash inserts only the part after the
+# last "=", the part before it is removed from the answers.
+# In zsh, compgen ignores the word that it is given: hence the test before it, and ls for files.
 SCRIPT = """\
 [ -n "$ZSH_VERSION" ] && autoload -U +X bashcompinit && bashcompinit
 _seq2seq() {
@@ -39,7 +39,7 @@ def script(commands: tuple[str, ...]) -> str:
 
 
 def words(command: str) -> list[str]:
-    """All that may follow a command."""
+    """Everything that may follow a command."""
     name = command.replace("-", "_")
     offered = [flag.name for flag in flags_of(command)]
     for group in reference.GROUPS_OF.get(name, ()):

@@ -14,7 +14,7 @@ def main() -> None:
 
 
 def evaluate(settings: EvaluateConfig) -> float:
-    """Print a table of scores and write the evaluation; gives the BLEU, for sweeps over decode.*."""
+    """Print a table of scores and write the evaluation; returns the BLEU, for sweeps over decode.*."""
     from seq2seq import machine  # torch takes seconds to import: settings are checked first
     from seq2seq.build.evaluation import evaluation_path, evaluation_set, record
     from seq2seq.build.inference import load_run

@@ -1,4 +1,4 @@
-"""What went wrong, in one line with the remedy."""
+"""Errors explained in one line, with the remedy."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ OF_THE_MACHINE = {
     for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE", "EIO")
     if hasattr(errno, name)
 }
-"""Disks that are full, read-only or broken, and files that can't be opened: nothing that a traceback explains."""
+"""Disks that are full, read-only or broken, and files that can't be opened: a traceback would not help."""
 
 
 def one_line(error: Exception, schema: type) -> str | None:
-    """One line for what its reader can put right; None for anything else, which is a defect of the program."""
+    """One line for an error that the user can put right; None for any other, which is a defect of the program."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, HydraException | OmegaConfBaseException):
@@ -47,7 +47,7 @@ def one_line(error: Exception, schema: type) -> str | None:
 
 
 def explain(error: Exception, schema: type) -> str:
-    """One line for what Hydra or OmegaConf found wrong with the settings."""
+    """One line for an error of the settings that Hydra or OmegaConf has raised."""
     if isinstance(error, MissingConfigException):
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return _unknown_option(group, name, [option for option in error.options or [] if option != "schema"])
@@ -69,13 +69,13 @@ def explain(error: Exception, schema: type) -> str:
 
 
 def _given(key: str) -> str:
-    """The value of a key on the command line; "" if it is not there, but in a file."""
+    """The value of a key on the command line; "" if the key is not there but in a file."""
     values = [argument.partition("=")[2] for argument in sys.argv[1:] if argument.split("=")[0].strip("+~") == key]
     return values[-1] if values else ""
 
 
 def _as_given(key: str) -> str:
-    """The whole key on the command line, where the error names only its first part that is unknown."""
+    """The whole key as on the command line; the error may name only its beginning, up to the unknown part."""
     given = [
         name for argument in sys.argv[1:] if (name := argument.split("=")[0].strip("+~")).startswith(f"{key}.")
     ]
@@ -86,9 +86,9 @@ def _meant(names: Sequence[str]) -> str:
     return f"; did you mean {' or '.join(filter(None, (', '.join(names[:-1]), names[-1])))}?"
 
 
-def _groups_with(option: str) -> list[str]:
+def _groups_with(name: str) -> list[str]:
     groups = (*GROUPS, EXPERIMENT)
-    return [f"{group}={option}" for group in groups if option in [each.name for each in options(group)]]
+    return [f"{group}={name}" for group in groups if name in [option.name for option in options(group)]]
 
 
 def _unknown_option(group: str, name: str, valid: Sequence[str]) -> str:
@@ -104,13 +104,13 @@ def _unknown_option(group: str, name: str, valid: Sequence[str]) -> str:
 
 
 def _group_without_a_name() -> str:
-    """For a group that was given a number or null."""
+    """The line for a group that was given a number or null."""
     group = next((group for group in (*GROUPS, EXPERIMENT) if re.fullmatch(r"null|[\d.]+", _given(group))), "")
     return _unknown_option(group, _given(group), ()) if group else "a group takes the name of an option"
 
 
 def _not_an_override(given: str, schema: type) -> str:
-    line = f"{given}: not an override; write KEY=VALUE, with quotes around spaces and special signs"
+    line = f"{given}: not an override; write KEY=VALUE, with quotes around spaces and special characters"
     known = known_leaves(schema)
     if given in known:
         return line + _meant([f"{given}={'true' if known[given].type is bool else '…'}"])
@@ -121,7 +121,7 @@ def _not_an_override(given: str, schema: type) -> str:
 
 
 def _no_group(group: str, schema: type) -> str:
-    """For a group of a training run that was given to a command which has none."""
+    """The line for a group of a training run that was given to a command without groups."""
     value = _given(group)
     if group not in (*GROUPS, EXPERIMENT):
         return f"{group}: no such setting{_nearest(group, schema)}"
@@ -148,7 +148,7 @@ def _wrong_value(key: str, error: OmegaConfBaseException, schema: type) -> str:
 
 
 def _nearest(given: str, schema: type) -> str:
-    """Where else the key is, or what comes nearest to it."""
+    """A hint: where the key does exist, or the nearest key."""
     keys = dict.fromkeys(known_leaves(schema), "")
     if issubclass(schema, TrainConfig):
         keys.update(training_keys())
@@ -171,7 +171,7 @@ def _nearest(given: str, schema: type) -> str:
 
 
 def _nearest_group(given: str) -> list[str]:
-    """The group whose name comes near, with the option given, or with each."""
+    """The group with the nearest name, with the option given or, if it has no such option, with each of its own."""
     for group in difflib.get_close_matches(given, [*GROUPS, EXPERIMENT], n=1, cutoff=0.7):
         names = [option.name for option in options(group)]
         return [f"{group}={name}" for name in ([_given(given)] if _given(given) in names else names)]

@@ -1,4 +1,4 @@
-"""The options that begin with a dash: those of Hydra that are of use, checked before Hydra is imported."""
+"""The options that begin with a dash: our own and the useful ones of Hydra, checked before Hydra is imported."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from seq2seq.errors import ConfigError, did_you_mean
 
 
 class Flag(NamedTuple):
-    """One such option."""
+    """An option that begins with a dash."""
 
     name: str
     short: str
     doc: str
-    value: str = ""  # what follows it, for people
+    value: str = ""  # what follows it, as in the help
     choices: tuple[str, ...] = ()
-    default: str = ""  # the value may be left out
+    default: str = ""  # the value if it is left out; "" if it must be given
 
 
 HELP = Flag("--help", "-h", "this text")
@@ -24,7 +24,7 @@ VERSION = Flag("--version", "", "the version of seq2seq")
 COMPLETION = Flag("--shell-completion", "-sc", 'completion for bash and zsh: eval "$(seq2seq --shell-completion)"')
 COMMON = (HELP, VERSION, COMPLETION)
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
-MULTIRUN = Flag("--multirun", "-m", "a sweep: KEY=A,B stands for two runs, and several such for all combinations")
+MULTIRUN = Flag("--multirun", "-m", "a sweep: KEY=A,B makes two runs; several such keys make all combinations")
 CONFIG_DIR = Flag("--config-dir", "-cd", "directory with your own experiment/NAME.yaml or GROUP/NAME.yaml", "DIR")
 HYDRA = (
     Flag("--cfg", "-c", "print all settings instead of running", "job", ("job", "hydra", "all")),
@@ -35,10 +35,10 @@ ONE_OF = {"--multirun", "--cfg", "--info"}
 
 
 def arranged(arguments: Sequence[str], command: str) -> list[str]:
-    """``arguments`` with the flags first, which Hydra needs, and checked.
+    """``arguments`` checked, with the flags first, where Hydra expects them.
 
     Raises:
-        ConfigError: a flag is unknown, its value is missing or wrong, or another one excludes it.
+        ConfigError: a flag is unknown, its value is missing or wrong, or it excludes another one.
     """
     flags, others = [], []
     known = {name: flag for flag in flags_of(command) for name in (flag.name, flag.short) if name}
@@ -66,7 +66,7 @@ def arranged(arguments: Sequence[str], command: str) -> list[str]:
 
 
 def flags_of(command: str) -> tuple[Flag, ...]:
-    """Those that a command takes."""
+    """The flags that a command takes."""
     sweep = (MULTIRUN,) if command in ("train", "evaluate") else ()
     own = (CONFIG_DIR,) if command in ("train", "check-data") else ()
     return (*sweep, *own, *(HYDRA if command != "runs" else ()), *COMMON)

@@ -1,4 +1,4 @@
-"""The frame of every command: Hydra, errors as one line, messages to the terminal and the log."""
+"""What every command shares: Hydra, errors as one line, messages to the terminal and the log."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ Settings = TypeVar("Settings")
 def run(command: str, task: Callable[[Settings], Any], schema: type[Settings]) -> None:
     """Compose the settings of ``schema`` from configs/COMMAND.yaml and the command line, check them, run ``task``.
 
-    A user's mistake ends the command with one line and exit status 1; of a sweep (-m), the one job.
+    A user's mistake ends the command with one line and exit status 1; in a sweep (-m), it ends only that job.
     """
     sweep = Sweep(task, schema)
 
-    def job(config: DictConfig) -> Any:  # its value is what sweepers go by
+    def job(config: DictConfig) -> Any:  # a sweeper may use its value
         load = partial(load_settings, config, schema)
         if one := sweep_job(config):
-            log_to(sys.stderr)  # not to the log of the job before
-            logging.getLogger("hydra").setLevel(logging.WARNING)  # the sweep says itself what it starts
+            log_to(sys.stderr)  # no longer to the log of the previous job
+            logging.getLogger("hydra").setLevel(logging.WARNING)  # the sweep prints what it starts
             return sweep.run(one, load)
         with user_errors(schema):
             return task(load())
 
     threading.excepthook = _report_thread
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that what is wrong with the settings arrives here
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra's exceptions arrive here
     register_schemas(**{command: schema})
     with user_errors(schema):
         try:
@@ -59,7 +59,7 @@ def user_errors(schema: type) -> Iterator[None]:
     """End the process with one line instead of a traceback."""
     try:
         yield
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+    except BrokenPipeError:  # the reader of our output has gone, as `head` may
         forget_output()
         sys.exit(1)
     except KeyboardInterrupt:
@@ -71,22 +71,22 @@ def user_errors(schema: type) -> Iterator[None]:
 
 
 def _report_thread(failure: threading.ExceptHookArgs) -> None:
-    """A traceback, but not of a full disk: TensorBoard's thread hands that on to the script, which says it."""
+    """Print a traceback, but not for a full disk: TensorBoard's thread passes that on to the main thread."""
     if not (isinstance(failure.exc_value, OSError) and failure.exc_value.errno in OF_THE_MACHINE):
         threading.__excepthook__(failure)
 
 
 def fail(message: str) -> None:
-    """Print the one line and end."""
+    """Print one line and end with status 1."""
     sys.exit(f"error: {message}")
 
 
 def log_to(stream: TextIO, path: Path | None = None) -> None:
-    """Messages to ``stream``, and with times into the file ``path``."""
+    """Send messages to ``stream`` and, with the time, to the file ``path``."""
     handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
     handlers[0].setFormatter(logging.Formatter("%(message)s"))
     if path is not None:
         handlers.append(logging.FileHandler(path, encoding="utf-8"))
         handlers[1].setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    logging.raiseExceptions = False  # of a terminal that has gone; the log file still says it
+    logging.raiseExceptions = False  # no errors if the terminal has gone: the log file still has the messages
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)

@@ -1,4 +1,4 @@
-"""What is printed, when its reader may have gone, as `head` goes."""
+"""Printing, although the reader of the output may have gone, as `head` may."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def say(message: str) -> None:
-    """Print it, if anybody still reads our output."""
+    """Print ``message``, if anybody still reads our output."""
     try:
         print(message, flush=True)
     except BrokenPipeError:
@@ -15,5 +15,5 @@ def say(message: str) -> None:
 
 
 def forget_output() -> None:
-    """Nothing more is to be flushed into a pipe that nobody reads."""
+    """Send further output to /dev/null instead of a pipe that nobody reads."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -23,10 +23,10 @@ def main() -> None:
 
 
 def runs(paths: list[Path]) -> str:
-    """The table of the runs ``paths``, or of those that they hold.
+    """The table of the runs ``paths``, or of the runs in them.
 
     Raises:
-        CheckpointError: a directory is not there, or none of them holds a run.
+        CheckpointError: there is no such directory, or none of them holds a run.
     """
     rows = [row for path in paths for run in find_runs(path) if (row := _read(run))]
     if not rows:
@@ -43,5 +43,5 @@ def _read(path: Path) -> Run | None:
 
 
 def terminal_width() -> int | None:
-    """Characters of a line, if the output is shown at a terminal."""
+    """Characters of a line, if the output goes to a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -1,4 +1,4 @@
-"""A sweep (-m): every job is run, whatever becomes of the others, and at the end there is a table."""
+"""A sweep (-m): every job is run, even if others fail, and a table at the end compares them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BLEU = "BLEU"
 
 
 class Sweep:
-    """The jobs of a sweep and what became of them."""
+    """The jobs of a sweep and their results."""
 
     def __init__(self, task: Callable[[Any], Any], schema: type) -> None:
         self._task, self._schema = task, schema
@@ -29,14 +29,14 @@ class Sweep:
         self.failures: list[str] = []
 
     def run(self, job: SweepJob, load: Callable[[], Any]) -> float:
-        """Run one job, whose settings ``load`` gives; returns what sweepers go by, NaN if the job failed."""
+        """Run one job, whose settings ``load`` gives; returns its score, NaN if the job failed."""
         row = Run("", job.swept, state="failed")
         try:
             settings = load()
             row = row._replace(name=self._name(settings, job))
             value = self._task(settings)
             row = self._finished(settings, row, value)
-        except BrokenPipeError:  # nobody reads what we say
+        except BrokenPipeError:  # nobody reads our output
             raise
         except (Exception, SystemExit) as error:
             if isinstance(error, SystemExit) and error.code != 1:  # asked to stop by a signal
@@ -70,7 +70,7 @@ class Sweep:
         print(f"error: {self.failures[-1]}", file=sys.stderr, flush=True)
 
     def report(self) -> str:
-        """The table, the best job first, and why jobs failed."""
+        """The table, with the best job first, and the errors of failed jobs."""
         failed = [f"failed: {failure}" for failure in self.failures]
         return "\n".join(["", *table_of_runs(self.rows, self._ranked_by, terminal_width()), *failed])
 

@@ -1,4 +1,4 @@
-"""`seq2seq train`: begin a run, resume it, or say that there is nothing to do."""
+"""`seq2seq train`: begin a run, resume it, or report that it is finished."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def main() -> None:
 
 
 def train(settings: TrainConfig) -> float:
-    """Train, and give the best value of trainer.metric, for sweeps."""
+    """Train; returns the best value of trainer.metric, for sweeps."""
     from seq2seq import machine  # torch takes seconds to import: settings are checked first
     from seq2seq.build.data import has_split
     from seq2seq.build.training import training
@@ -48,7 +48,7 @@ def train(settings: TrainConfig) -> float:
 
 
 def summary(path: Path, metric: str, result: Mapping[str, Any]) -> str:
-    """How a run went and how it ended."""
+    """The validations of a run, why it ended, and its best score."""
     best, steps = result["best"], f"{result['steps']:,} updates in {duration(result['seconds'])}"
     return "\n".join(
         [

@@ -1,4 +1,4 @@
-"""`seq2seq translate`: a line in, a line out."""
+"""`seq2seq translate`: one line out for each line in."""
 
 from __future__ import annotations
 
