@@ -5,8 +5,8 @@ from __future__ import annotations
 from seq2seq.commands.flags import flags_of
 from seq2seq.settings import reference
 
-# The word is taken from the line itself, since bash splits words at "=". Where bash inserts only the part after the
-# last "=", the part before it is removed from the answers.
+# The word is taken from the line itself, since bash splits words at "=". Where bash inserts only the part after
+# the last "=", the part before it is removed from the answers.
 # In zsh, compgen ignores the word that it is given: hence the test before it, and ls for files.
 SCRIPT = """\
 [ -n "$ZSH_VERSION" ] && autoload -U +X bashcompinit && bashcompinit

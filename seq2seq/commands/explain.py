@@ -171,7 +171,7 @@ def _nearest(given: str, schema: type) -> str:
 
 
 def _nearest_group(given: str) -> list[str]:
-    """The group with the nearest name, with the option given or, if it has no such option, with each of its own."""
+    """The group with the nearest name, with the option given or, if it has no such option, with each option."""
     for group in difflib.get_close_matches(given, [*GROUPS, EXPERIMENT], n=1, cutoff=0.7):
         names = [option.name for option in options(group)]
         return [f"{group}={name}" for name in ([_given(given)] if _given(given) in names else names)]
