@@ -1,4 +1,4 @@
-"""The same as `seq2seq check-data`, from a checkout."""
+"""`seq2seq check-data`, in a checkout."""
 
 from seq2seq.commands import run
 

@@ -1,4 +1,4 @@
-"""The same as `seq2seq evaluate`, from a checkout."""
+"""`seq2seq evaluate`, in a checkout."""
 
 from seq2seq.commands import run
 

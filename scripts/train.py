@@ -1,4 +1,4 @@
-"""The same as `seq2seq train`, from a checkout."""
+"""`seq2seq train`, in a checkout."""
 
 from seq2seq.commands import run
 

@@ -1,4 +1,4 @@
-"""The same as `seq2seq translate`, from a checkout."""
+"""`seq2seq translate`, in a checkout."""
 
 from seq2seq.commands import run
 

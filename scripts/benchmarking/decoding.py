@@ -1,4 +1,4 @@
-"""Speed of search with a trained model, on its test set, beside a peer's if there is one."""
+"""Speed of search with a trained model, on its test set; compared with a peer's, if there is one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BEAM_SIZES = (1, 5)
 
 
 class Searched(NamedTuple):
-    """What one pass over the test set came to."""
+    """The results of one pass over the test set."""
 
     seconds: float
     translations: list[str]
@@ -33,7 +33,7 @@ Search: TypeAlias = Callable[[Sequence[str]], Searched]
 def decoding(config: BenchmarkConfig, directory: Path) -> list[dict[str, Any]]:
     """Sentences a second and BLEU of greedy search and of a beam of 5.
 
-    The contenders take turns, as in training; the fastest of the rounds counts.
+    The contenders take turns, as in training; the fastest round of each counts.
     """
     text = read_split(config.data, "test")
     rows = []
@@ -60,7 +60,7 @@ def decoding(config: BenchmarkConfig, directory: Path) -> list[dict[str, Any]]:
 
 
 def searches(config: BenchmarkConfig, beam_size: int, directory: Path) -> dict[str, Search]:
-    """Ours in fp32, in the best precision of training and, on a CPU, in 8 bits; and the peer's."""
+    """Our search in fp32, in the best precision of training and, on a CPU, in 8 bits; and the peer's."""
     device = resolve_device(config.machine.device)
     best = choose_precision(config.machine.precision, device).name
     precisions = dict.fromkeys(("fp32", best, "int8") if device.type == "cpu" else ("fp32", best))
@@ -85,7 +85,7 @@ def ours(config: BenchmarkConfig, beam_size: int, precision: str) -> Search:
 
 
 def peers(config: BenchmarkConfig, beam_size: int, directory: Path) -> Search:
-    """OpenNMT-py's translator, from pieces to pieces, which are those of our run."""
+    """OpenNMT-py's translator, from pieces to pieces; they are the pieces of our run."""
     assert config.benchmark.run is not None
     loaded = load_run(config.benchmark.run, "best", DecodeConfigOverrides(), config.machine)
     tokenizers = loaded.translator.tokenizers

@@ -1,4 +1,4 @@
-"""OpenNMT-py on the same sentences, pieces and sizes, run by its own commands from an environment of its own."""
+"""OpenNMT-py with the same sentences, pieces and sizes, run by its own commands in an environment of its own."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from seq2seq.errors import ConfigError
 NAME = "OpenNMT-py"
 BATCH_SENTENCES = 64  # in search
 SCORES = {"bahdanau": "mlp", "luong_general": "general", "luong_dot": "dot"}
-"""Our attentions → its ``global_attention``, fed back with ``input_feed``."""
+"""Our attentions → OpenNMT-py's ``global_attention``, fed back with ``input_feed``."""
 
 
 def prepare(config: BenchmarkConfig, directory: Path) -> Path:
-    """Write its data, its vocabulary and its settings; gives the path of the settings.
+    """Write OpenNMT-py's data, vocabulary and settings; returns the path of the settings.
 
     Raises:
-        ConfigError: it has no such attention, or its commands are not in ``benchmark.peer_bin``.
+        ConfigError: OpenNMT-py has no such attention, or its commands are not in ``benchmark.peer_bin``.
     """
     command(config, "onmt_train")
     if config.attention.variant not in SCORES:
@@ -47,7 +47,7 @@ def prepare(config: BenchmarkConfig, directory: Path) -> Path:
 
 
 def command(config: BenchmarkConfig, name: str) -> str:
-    """The path of one of its commands."""
+    """The path of one of OpenNMT-py's commands."""
     path = Path(config.benchmark.peer_bin) / name
     if not path.exists():
         raise ConfigError(
@@ -89,7 +89,7 @@ def _settings(config: BenchmarkConfig, directory: Path) -> dict[str, object]:
 
 
 class OpenNMT:
-    """The peer, one start for each round."""
+    """OpenNMT-py as a contender, started anew for each round."""
 
     name = NAME
 
@@ -98,7 +98,7 @@ class OpenNMT:
         self._log = directory / "train.log"
 
     def round(self) -> Measured:
-        """Target tokens a second by its own report, over the last third of a start."""
+        """Target tokens a second by its own report, over the last third of its updates."""
         with self._log.open("w", encoding="utf-8") as log:
             process = subprocess.Popen(self._command, stdout=log, stderr=log)
             peak = 0
@@ -118,7 +118,7 @@ class OpenNMT:
 def translate(
     config: BenchmarkConfig, src: Sequence[str], beam_size: int, directory: Path
 ) -> tuple[float, list[str]]:
-    """Translate lines of pieces with ``benchmark.peer_model``: seconds by its own report, and lines of pieces.
+    """Translate lines of pieces with ``benchmark.peer_model``; returns its own count of seconds, and the pieces.
 
     Raises:
         ConfigError: the command is missing or fails.
@@ -131,7 +131,7 @@ def translate(
     words = [command(config, "onmt_translate"), "-report_time"]
     for key, value in (*options.items(), *sizes.items()):
         words += [f"-{key}", str(value)]
-    trusted = {**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}  # it loads pickles: its own checkpoint
+    trusted = {**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}  # its own checkpoint is a pickle
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=trusted)
     log.write_text(done.stdout, encoding="utf-8")
     seconds = re.search(r"Total translation time \(s\): ([\d.]+)", done.stdout)

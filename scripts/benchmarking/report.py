@@ -1,4 +1,4 @@
-"""Lets the contenders take turns and says what came out, as a table and as JSON."""
+"""Lets the contenders take turns, and reports the results as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class Contender(Protocol):
-    """One of the programs, or ways of computing, that are compared."""
+    """A program, or a way of computing, that is compared with others."""
 
     name: str
 
@@ -40,11 +40,11 @@ class Contender(Protocol):
         """Train for a while."""
 
     def close(self) -> None:
-        """End what was started."""
+        """End the contender's process, if it has one."""
 
 
 def run(config: BenchmarkConfig) -> str:
-    """Measure what ``config`` asks for; writes OUTPUT/benchmark.json and gives the tables."""
+    """Measure what ``config`` asks for, write OUTPUT/benchmark.json, and return the tables."""
     prepare(config.machine.num_threads)
     device = resolve_device(config.machine.device)
     directory = Path(config.benchmark.output)
@@ -92,7 +92,7 @@ def take_turns(config: BenchmarkConfig, directory: Path) -> dict[str, list[Measu
 
 
 def summary(name: str, rounds: list[Measured], operations: float) -> dict[str, Any]:
-    """Medians over the rounds; the limit is what products alone would allow, at the rate measured beside them."""
+    """Medians over the rounds; the limit is the speed if only products took time, at the measured product rate."""
     speed = median(measured.tokens_per_second for measured in rounds)
     rates = [measured.product_rate for measured in rounds if measured.product_rate is not None]
     return {
@@ -107,7 +107,7 @@ def summary(name: str, rounds: list[Measured], operations: float) -> dict[str, A
 
 
 def seconds_to_collate(batches: Sequence[Batch]) -> float:
-    """What it takes to make these batches of token ids."""
+    """Seconds to build these batches from token ids."""
     rows = [[part.tolist() for part in (batch.src, batch.tgt_out)] for batch in batches]
     started = time.perf_counter()
     for src, tgt in rows:
@@ -116,7 +116,7 @@ def seconds_to_collate(batches: Sequence[Batch]) -> float:
 
 
 def describe(measured: dict[str, Any]) -> Iterable[str]:
-    """The table, a line for each contender, with its speed as a ratio to that of every other."""
+    """The table: a line for each contender, with the ratios of its speed to that of every other."""
     rows = measured["training"]
     yield (
         f"training, {measured['attention']}, {measured['sentences_a_batch']} sentences a batch, vocabulary "

@@ -1,4 +1,4 @@
-"""Speed and memory of training against one size at a time, on random words, and a plot of them."""
+"""Speed and memory of training, varying one size at a time, on random words; and a plot of them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def scaling(config: BenchmarkConfig) -> list[dict[str, Any]]:
 
 
 def new_update(config: BenchmarkConfig, sizes: dict[str, int], fused: bool) -> Callable[[Batch], None]:
-    """A fresh model's update: fp32 through the plain loop, or as ``machine.precision`` says."""
+    """A new model's update: in fp32 through the plain loop, or fused in the precision ``machine.precision``."""
     config = copy.deepcopy(config)
     device = resolve_device(config.machine.device)
     config.model.decoder_size, config.model.encoder_size = sizes["state size"], sizes["state size"] // 2
@@ -56,7 +56,7 @@ def memory(config: BenchmarkConfig, sizes: dict[str, int]) -> dict[str, int]:
 
 
 def peak_of_updates(config: BenchmarkConfig, sizes: dict[str, int], fused: bool) -> int:
-    """In a process of its own."""
+    """Peak bytes of this process, which should be a new one, after two updates."""
     prepare(config.machine.num_threads)
     update, batch = new_update(config, sizes, fused), random_batch(sizes)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""What the benchmark can be asked for."""
+"""The settings of the benchmark."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seq2seq.settings.schema import TrainConfig, choice, section, setting
 
 @dataclass
 class BenchmarkOptions:
-    """How much to measure, and beside what."""
+    """How much to measure, and what to compare with."""
 
     sentences: int = setting(128, "sentences of a batch", low=1)
     batches: int = setting(12, "updates of a round", low=1)

@@ -1,4 +1,4 @@
-"""One way of training, in a process of its own: its speed, its memory, and the limit that products set."""
+"""A variant of training, in a process of its own: its speed, its memory, and the limit set by its products."""
 
 from __future__ import annotations
 
@@ -58,16 +58,16 @@ def variants(config: BenchmarkConfig) -> list[Variant]:
 
 
 class Measured(NamedTuple):
-    """What one round of updates came to."""
+    """The results of one round of updates."""
 
     tokens_per_second: float  # real target tokens
-    product_rate: float | None  # operations a second of one large product, in the same precision, right after
-    peak_memory: int  # bytes that the process has had at most
-    page_faults: float | None  # an update
+    product_rate: float | None  # operations a second of a large product in this precision, measured right after
+    peak_memory: int  # most bytes that the process has used so far
+    page_faults: float | None  # for each update
 
 
 def work(connection: Connection, config: BenchmarkConfig, variant: Variant) -> None:
-    """The process of a variant: builds, then gives a ``Measured`` whenever it is asked for a round."""
+    """The process of a variant: builds the model, then sends a ``Measured`` whenever it is asked for a round."""
     if variant.keeps_memory:
         keep_freed_memory()
     if config.machine.num_threads is not None:
@@ -126,12 +126,12 @@ class Worker:
         self._connection, theirs = SPAWN.Pipe()
         self._process = SPAWN.Process(target=work, args=(theirs, config, variant), daemon=True)
         self._process.start()
-        theirs.close()  # so that its end is seen here
-        self._answer()  # it has warmed up, so that it does not while another is timed
+        theirs.close()  # so that the end of the process is noticed here
+        self._answer()  # wait until it has warmed up: it must not do that while another one is timed
 
     def round(self) -> Measured:
         """All batches once."""
-        with contextlib.suppress(BrokenPipeError):  # the answer says more
+        with contextlib.suppress(BrokenPipeError):  # ``_answer`` explains it
             self._connection.send("round")
         measured: Measured = self._answer()
         return measured
@@ -171,7 +171,7 @@ def updater(
 
 
 def loss_of_all_logits(output: nn.Linear, readout: Tensor, targets: Tensor, smoothing: float) -> Loss:
-    """The loss as it is defined."""
+    """The loss by its definition, with all logits at once."""
     return smoothed_cross_entropy(output(readout), targets, smoothing)
 
 
@@ -215,21 +215,21 @@ def product_rate(precision: Precision, device: torch.device, size: int = 2048, r
 
 
 def page_faults() -> int:
-    """How often the process has been given a page of memory by the kernel."""
+    """How many pages of memory the kernel has given to this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes: of the GPU if there is one, else of the process."""
+    """Peak bytes, of the GPU if there is one, else of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return peak_of_process("self") or 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def peak_of_process(process: int | str) -> int:
-    """Bytes that a running process has had at most; 0 if there is no /proc to ask.
+    """Most bytes that a running process has used; 0 if there is no /proc.
 
-    The kernel's other figure, ru_maxrss, begins with what the parent had when it started the process.
+    The kernel's other figure, ru_maxrss, starts from the memory of the parent when it started the process.
     """
     try:
         status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The abstract clause: what is said, before either language says it."""
+"""The abstract clause: its content, before it is put into either language."""
 
 from __future__ import annotations
 

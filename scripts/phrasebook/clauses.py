@@ -1,4 +1,4 @@
-"""Clauses worth saying: from the frames of verbs, with *to be*, and as reasons."""
+"""Clauses that make sense: from the frames of verbs, with *to be*, and as reasons."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DAY_PARTS = ("Morgen", "Nachmittag", "Abend", "Essen", "Arbeit")
 
 
 def modals_for(frame: Frame) -> list[str]:
-    """The modals a frame may take: nobody must have fun, and permission is for some things only."""
+    """The modals that a frame may take: not every action can be an obligation, or be permitted."""
     extras = frame.extras.split()
     duty = [] if "fun" in extras else ["müssen", "sollen"]
     return ["können", "wollen", "möchten", *duty, *(["dürfen"] if "may" in extras else [])]

@@ -53,7 +53,7 @@ def combinations(sentence: Sentence) -> frozenset[Combination]:
 
 
 def draw_pairs(grammar: Grammar, size: int) -> list[Pair]:
-    """Draw distinct pairs; that one sentence should have two translations is an error of the grammar."""
+    """Draw distinct pairs; if one sentence gets two translations, that is an error of the grammar."""
     seen_de: dict[str, str] = {}
     seen_en: dict[str, str] = {}
     pairs: list[Pair] = []

@@ -29,7 +29,7 @@ HOURS = {"morning": range(5, 10), "evening": range(8, 12)}
 
 
 class UnsayableError(Exception):
-    """The draw led to something that a careful speaker would not say."""
+    """Drawn at random, this came out as something that a careful speaker would not say."""
 
 
 def part_of_day(frame: Frame) -> str:
