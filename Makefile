@@ -1,4 +1,4 @@
-# Everything runs in a virtual environment of the project's own; PYTHON makes it, VENV says where.
+# Everything runs in a virtual environment of its own: PYTHON creates it, and VENV is its directory.
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
@@ -13,30 +13,30 @@ train: $(VENV)/.installed ## train on the corpus in data/ and evaluate (about tw
 	$(RUN) scripts/train.py experiment=phrasebook
 	$(RUN) scripts/evaluate.py run=runs/phrasebook split=test
 
-# As many processes as there are cores: more threads in each would only get into each other's way.
+# One process for each core, with one thread each: more threads would only slow each other down.
 test: export OMP_NUM_THREADS = 1
 test: $(VENV)/.installed-dev ## run the tests
 	$(RUN) -m pytest -q -n auto --dist worksteal
 
 test-system: export OMP_NUM_THREADS = 1
-test-system: $(VENV)/.installed-dev ## whole programs: signals, full disks, the wheel, the benchmark (three minutes)
+test-system: $(VENV)/.installed-dev ## run the tests that start whole programs (three minutes)
 	$(RUN) -m pytest -q -n auto --dist worksteal -m "system and not faults"
 
-test-faults: $(VENV)/.installed-dev ## kill, starve and feed nonsense for a quarter of an hour
+test-faults: $(VENV)/.installed-dev ## run the long tests of faults and damaged input (a quarter of an hour)
 	$(RUN) -m pytest -q -s -m "faults or fuzz" --hypothesis-profile long --timeout 3600
 
-lint: $(VENV)/.installed-dev ## style, and which layer may import which
+lint: $(VENV)/.installed-dev ## check the style, and that each layer imports only from those below
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(VENV)/bin/lint-imports
 
-types: $(VENV)/.installed-dev ## mypy --strict
+types: $(VENV)/.installed-dev ## check the types (mypy --strict)
 	$(RUN) -m mypy
 
 phrasebook: $(VENV)/.installed ## generate data/phrasebook/ again from its grammar
 	$(RUN) scripts/generate_phrasebook.py data/phrasebook
 
-settings: $(VENV)/.installed ## write docs/settings.md again from the settings' schema
+settings: $(VENV)/.installed ## write docs/settings.md again from the schema of the settings
 	$(RUN) -m seq2seq.commands.help > docs/settings.md
 
 clean: ## remove the environment and caches; runs/ and downloads stay

@@ -61,7 +61,7 @@ def test_settings_are_read_without_torch() -> None:
         "commands/frame.py",
         "errors.py",
     ):
-        assert not [each for each in imports_of(PACKAGE / name) if each.split(".")[0] == "torch"]
+        assert not [imported for imported in imports_of(PACKAGE / name) if imported.split(".")[0] == "torch"]
 
 
 def test_nothing_is_loaded_in_a_way_that_runs_code() -> None:

@@ -26,7 +26,7 @@ from seq2seq.settings.schema import COMMANDS, GROUPS, DecodeConfig, DecodeConfig
 EXPERIMENTS = sorted(path.stem for path in (frame.CONFIGS / "experiment").glob("*.yaml"))
 FILES = [(path.parent.name, path.stem) for path in sorted(frame.CONFIGS.glob("*/*.yaml"))]
 OPTIONS = [(group, name) for group in GROUPS for name in GROUPS[group]] + [
-    each for each in FILES if each[0] in GROUPS
+    file for file in FILES if file[0] in GROUPS
 ]
 
 

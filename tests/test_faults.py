@@ -90,7 +90,7 @@ def ended(process: subprocess.Popen[str]) -> int:
 def assert_same(run: Path, other: Path) -> None:
     """Weights, the curves' points and nothing twice."""
     for name in ("best", "last"):
-        ours, theirs = (load_file(str(each / name / "model.safetensors")) for each in (run, other))
+        ours, theirs = (load_file(str(directory / name / "model.safetensors")) for directory in (run, other))
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
     assert rows(run) == rows(other)
     assert points(run) == points(other)
@@ -110,7 +110,7 @@ def points(run: Path) -> dict[str, list[Any]]:
     return {tag: kept[tag] for tag in kept if "tokens_per_second" not in tag and "settings" not in tag}
 
 
-def test_a_signal_saves_and_the_same_command_goes_on(train: Train, data: Path, uninterrupted: Path) -> None:
+def test_a_signal_saves_and_the_same_command_resumes(train: Train, data: Path, uninterrupted: Path) -> None:
     name = "SIGTERM"
     run = data / "runs" / name
     process = train(name)

@@ -81,13 +81,13 @@ def test_a_spoiled_checkpoint_is_refused(run: Path, data: st.DataObject) -> None
     """Some bytes of one file changed, or its end cut off: refused in a line, or what is read is what was saved."""
     with TemporaryDirectory() as place:
         copy = Path(shutil.copytree(run / "last", Path(place) / "last"))
-        path = data.draw(st.sampled_from(sorted(each for each in copy.rglob("*") if each.is_file())))
+        path = data.draw(st.sampled_from(sorted(file for file in copy.rglob("*") if file.is_file())))
         content = bytearray(path.read_bytes())
-        where = data.draw(st.integers(0, len(content) - 1))
+        position = data.draw(st.integers(0, len(content) - 1))
         if data.draw(st.booleans()):
-            del content[where:]
+            del content[position:]
         else:
-            content[where : where + 1] = data.draw(st.binary(max_size=3))
+            content[position : position + 1] = data.draw(st.binary(max_size=3))
         path.write_bytes(content)
         try:
             check_vocabulary(copy, read_info(copy), TokenizerPair.load(copy / "tokenizer"))
@@ -96,5 +96,5 @@ def test_a_spoiled_checkpoint_is_refused(run: Path, data: st.DataObject) -> None
             return
         assert read_train_config(copy / "config.yaml") == read_train_config(run / "config.yaml")
         assert read_training(copy)["state"] == read_training(run / "last")["state"]
-        ours, theirs = (load_file(str(each / "model.safetensors")) for each in (copy, run / "last"))
+        ours, theirs = (load_file(str(directory / "model.safetensors")) for directory in (copy, run / "last"))
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)

@@ -1,4 +1,4 @@
-"""What is found out about the machine, and what is made of it."""
+"""What the machine can do, and how it is used."""
 
 import logging
 import sys

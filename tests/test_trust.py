@@ -82,7 +82,7 @@ PLACES = [
 
 
 def use(run: Path, training: bool) -> None:
-    """Go on from the run, or translate with it."""
+    """Resume the run, or translate with it."""
     if training:
         checkpoint.read_info(run / "last")
         checkpoint.read_training(run / "last")

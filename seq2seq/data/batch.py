@@ -69,7 +69,7 @@ class Batch(NamedTuple):
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """The same tensor on ``device``; the copy to a GPU goes on in the background."""
+    """The same tensor on ``device``; a copy to a CUDA GPU runs in the background."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 

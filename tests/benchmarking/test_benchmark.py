@@ -36,7 +36,7 @@ def benchmark_of(*given: str) -> BenchmarkConfig:
 def settings(tmp_path: Path) -> list[str]:
     data = write_reversals(tmp_path, {"train": 60, "valid": 6, "test": 6})
     small = ["sentences=10", "batches=2", "rounds=2", f"output={tmp_path / 'out'}"]
-    return overrides(data, "schedule.warmup_steps=0", *(f"benchmark.{each}" for each in small))
+    return overrides(data, "schedule.warmup_steps=0", *(f"benchmark.{setting}" for setting in small))
 
 
 FAKE_PEER = """#!/bin/sh
@@ -90,9 +90,9 @@ def test_everyone_takes_part_in_every_round(settings: list[str], tmp_path: Path)
 def test_memory_is_of_a_process_of_its_own(settings: list[str]) -> None:
     hundreds_of_megabytes = torch.ones(2**29)  # here, so not there
     sizes = {"sentences a batch": 2, "sentence length": 3, "state size": 4, "vocabulary": 20}
-    found = scaling.memory(benchmark_of(*settings), sizes)
+    bytes_used = scaling.memory(benchmark_of(*settings), sizes)
     assert hundreds_of_megabytes[0] == 1
-    assert all(1e8 < found[f"{name}_memory"] < 1e9 for name in ("plain", "fused"))
+    assert all(1e8 < bytes_used[f"{name}_memory"] < 1e9 for name in ("plain", "fused"))
 
 
 def test_memory_is_measured_as_a_run_uses_it(settings: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def test_scaling_has_every_size(settings: list[str], tmp_path: Path, monkeypatch
 
 @pytest.fixture
 def trained(settings: list[str], tmp_path: Path) -> str:
-    training = [each for each in settings if not each.startswith(("benchmark.", "schedule."))]
+    training = [setting for setting in settings if not setting.startswith(("benchmark.", "schedule."))]
     new_trainer(*training, "trainer.max_steps=1", "name=r").train()
     return f"benchmark.run={tmp_path / 'runs' / 'r'}"
 
@@ -158,11 +158,11 @@ def test_decoding_is_the_translators(settings: list[str], trained: str, tmp_path
 
 def test_decoding_beside_the_peer(settings: list[str], trained: str, tmp_path: Path) -> None:
     config = benchmark_of(*settings, trained, fake_peer(tmp_path / "bin"), "benchmark.peer_model=m.pt")
-    found = decoding.decoding(config, tmp_path)
-    peers = [row for row in found if row["name"] == "OpenNMT-py"]
+    rows = decoding.decoding(config, tmp_path)
+    peers = [row for row in rows if row["name"] == "OpenNMT-py"]
     assert [row["sentences_per_second"] for row in peers] == [pytest.approx(60.0), pytest.approx(12.0)]
     assert (tmp_path / "opennmt" / "test.src").read_text(encoding="utf-8").count("\n") == 6
-    assert any("OpenNMT-py | 60 | 1.00 |" in line for line in report.describe_decoding(found))
+    assert any("OpenNMT-py | 60 | 1.00 |" in line for line in report.describe_decoding(rows))
 
 
 def test_a_peer_that_fails_to_translate_is_said_so(settings: list[str], trained: str, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def check(data: Path, *more: str) -> tuple[int, str]:
-    given = [each for each in overrides(data) if not each.startswith("machine.")]
+    given = [setting for setting in overrides(data) if not setting.startswith("machine.")]
     ended = start("check-data", *given, *more)
     assert b"Traceback" not in ended.stderr
     return ended.returncode, (ended.stdout + ended.stderr).decode()

@@ -15,7 +15,7 @@ from seq2seq.data.doctor import Finding, best_stretch, misalignments
 
 def named(findings: list[Finding]) -> dict[str, list[int]]:
     """The lines of each finding that occurs."""
-    return {each.what: each.lines for each in findings if each.total}
+    return {finding.what: finding.lines for finding in findings if finding.total}
 
 
 def test_bytes() -> None:
@@ -51,8 +51,8 @@ def test_pairs() -> None:
 
 
 def test_only_the_first_lines_are_shown_and_all_are_counted() -> None:
-    (found,) = [each for each in doctor.examine_text(["a", *[""] * 30]) if each.total]
-    assert (found.total, found.lines) == (30, [2, 3, 4, 5, 6])
+    (finding,) = [candidate for candidate in doctor.examine_text(["a", *[""] * 30]) if candidate.total]
+    assert (finding.total, finding.lines) == (30, [2, 3, 4, 5, 6])
 
 
 def test_overlap() -> None:
@@ -77,25 +77,25 @@ def corpus(size: int, seed: int = 0) -> tuple[list[str], list[str]]:
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_removed_line_is_found(place: int, count: int) -> None:
     src, tgt = corpus(1000)
-    (found,) = misalignments(src, tgt[:place] + tgt[place + count :])
-    assert found.shift == -count
-    assert abs(found.first - place) < 20
-    assert found.last > 980
-    (found,) = misalignments(src[:place] + src[place + count :], tgt)
-    assert found.shift == count
-    assert abs(found.first - place) < 20
+    (stretch,) = misalignments(src, tgt[:place] + tgt[place + count :])
+    assert stretch.shift == -count
+    assert abs(stretch.first - place) < 20
+    assert stretch.last > 980
+    (stretch,) = misalignments(src[:place] + src[place + count :], tgt)
+    assert stretch.shift == count
+    assert abs(stretch.first - place) < 20
 
 
 def test_a_stretch_between_two_removed_lines_is_found() -> None:
     src, tgt = corpus(1000)
-    (found,) = misalignments(src[:700] + src[701:], tgt[:300] + tgt[301:])
-    assert found.shift == -1
-    assert abs(found.first - 300) < 20
-    assert abs(found.last - 700) < 20
+    (stretch,) = misalignments(src[:700] + src[701:], tgt[:300] + tgt[301:])
+    assert stretch.shift == -1
+    assert abs(stretch.first - 300) < 20
+    assert abs(stretch.last - 700) < 20
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_nothing_is_found_where_nothing_is(seed: int) -> None:
+def test_no_misalignment_is_found_in_an_aligned_corpus(seed: int) -> None:
     assert misalignments(*corpus(3000, seed)) == []
     assert misalignments(*corpus(5, seed)) == []
     src, _ = corpus(1000, seed)
@@ -104,7 +104,7 @@ def test_nothing_is_found_where_nothing_is(seed: int) -> None:
 
 
 @given(st.lists(st.integers(-9, 9), max_size=30))
-def test_best_stretch_is_that_of_all(gains: list[int]) -> None:
+def test_best_stretch_is_the_best_of_all(gains: list[int]) -> None:
     sums = {(i, j): sum(gains[i:j]) for i in range(len(gains) + 1) for j in range(i, len(gains) + 1)}
     total, first, last = best_stretch(gains)
     assert total == max(sums.values())
@@ -112,6 +112,6 @@ def test_best_stretch_is_that_of_all(gains: list[int]) -> None:
 
 
 @pytest.mark.parametrize("stops", [True, False])
-def test_whether_training_stops_is_no_matter_of_words(stops: bool) -> None:
+def test_whether_training_stops_does_not_depend_on_the_wording(stops: bool) -> None:
     finding = Finding("odd", 1, [3], "stops nothing, in spite of this word", stops)
     assert Checkup({"train": [finding]}, {}, {}).stops_training == stops

@@ -44,8 +44,8 @@ def test_local_plain_files(tmp_path: Path, fetched: list[object]) -> None:
 def test_plain_is_preferred_to_gz_and_each_side_stands_alone(tmp_path: Path) -> None:
     for name in ("test_2016_flickr.de.gz", "test_2016_flickr.de", "test_2016_flickr.en.gz"):
         (tmp_path / name).touch()
-    found = locate("test", root=tmp_path)
-    assert found == (tmp_path / "test_2016_flickr.de", tmp_path / "test_2016_flickr.en.gz")
+    paths = locate("test", root=tmp_path)
+    assert paths == (tmp_path / "test_2016_flickr.de", tmp_path / "test_2016_flickr.en.gz")
 
 
 def test_source_comes_first(tmp_path: Path) -> None:

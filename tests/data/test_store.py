@@ -60,7 +60,7 @@ def test_the_second_time_comes_from_the_cache(tmp_path: Path, train: CountingTra
 
 @pytest.mark.parametrize("name", ["joint.words", "tokens.safetensors", "contents.json"])
 @pytest.mark.parametrize("how", ["cut off", "empty", "a byte changed", "gone", "unreadable"])
-def test_a_damaged_cache_is_said_so_and_trained_again(
+def test_a_damaged_cache_gives_a_warning_and_is_trained_again(
     tmp_path: Path, train: CountingTrain, caplog: pytest.LogCaptureFixture, name: str, how: str
 ) -> None:
     whole = train_or_cached(tmp_path, {}, SRC, TGT, train, joint=True)
@@ -102,7 +102,7 @@ def test_an_entry_from_elsewhere_is_not_taken(
 
 
 @pytest.mark.parametrize("content", [b"[]", b"null", b'{"key": 1}', b"\xff", b"{"])
-def test_contents_that_say_nothing_are_damage(tmp_path: Path, train: CountingTrain, content: bytes) -> None:
+def test_useless_contents_count_as_damage(tmp_path: Path, train: CountingTrain, content: bytes) -> None:
     train_or_cached(tmp_path, {}, SRC, TGT, train, joint=True)
     (entry(tmp_path) / "contents.json").write_bytes(content)
     train_or_cached(tmp_path, {}, SRC, TGT, train, joint=True)

@@ -34,10 +34,10 @@ def test_products_are_off_by_what_rounding_can_do(rows: int) -> None:
     torch.manual_seed(rows)
     linear, inputs = nn.Linear(48, 20), torch.randn(rows, 48)
     exact = linear(inputs)
-    found = Int8Linear(linear.weight, linear.bias)(inputs)
+    outputs = Int8Linear(linear.weight, linear.bias)(inputs)
     x, w = inputs.abs().amax(dim=1, keepdim=True), linear.weight.abs().amax(dim=1)
-    assert ((found - exact).abs() <= 48 * x * w * (1 / 127 + 1 / 254**2)).all()
-    assert (found - exact).norm() < 0.02 * exact.norm()
+    assert ((outputs - exact).abs() <= 48 * x * w * (1 / 127 + 1 / 254**2)).all()
+    assert (outputs - exact).norm() < 0.02 * exact.norm()
 
 
 def test_gru_cell() -> None:
@@ -52,7 +52,7 @@ def test_only_the_copy_is_rounded(new_model: NewModel, variant: str) -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     copy = quantized_copy(model)
     src, tokens = torch.tensor([[4, 5, 6], [7, 8, 1]]), torch.tensor([2, 2])
-    exact, rough = (each.step(tokens, each.encode(src, src != 0))[0] for each in (model, copy))
+    exact, rough = (searched.step(tokens, searched.encode(src, src != 0))[0] for searched in (model, copy))
     assert not torch.equal(rough, exact)
     torch.testing.assert_close(rough, exact, atol=0.05, rtol=0)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

@@ -105,10 +105,10 @@ def test_coverage_penalty_known_answer() -> None:
 def test_maximum_length_is_relative_to_the_source() -> None:
     endless = {tuple([4] * n): {4: 1.0} for n in range(50)}
     for beam in (1, 3):
-        found = search(
+        hypotheses = search(
             table_step(endless), start(2), [1, 3], options(beam_size=beam, max_ratio=2.0, max_offset=3), SPECIAL
         )
-        assert [len(best[0].tokens) for best in found] == [5, 9]
+        assert [len(best[0].tokens) for best in hypotheses] == [5, 9]
 
 
 def test_forbidden_words_are_never_produced() -> None:
@@ -149,9 +149,9 @@ def greedy_oracle(model: Seq2Seq, row: list[int], opts: DecodeConfig) -> list[in
 def test_batched_greedy_is_greedy_one_by_one(new_model: NewModel, variant: str) -> None:
     model, rows = new_model(variant=variant), sources(20)
     model.decoder.output.bias.data[EOS] -= 2.0  # not to end at once
-    found = decode(model, rows, options())
-    assert [best[0].tokens for best in found] == [greedy_oracle(model, row, options()) for row in rows]
-    assert len({tuple(best[0].tokens) for best in found}) > 3  # not all alike
+    hypotheses = decode(model, rows, options())
+    assert [best[0].tokens for best in hypotheses] == [greedy_oracle(model, row, options()) for row in rows]
+    assert len({tuple(best[0].tokens) for best in hypotheses}) > 3  # not all alike
 
 
 def test_beam_of_one_is_greedy(new_model: NewModel, variant: str) -> None:
@@ -178,14 +178,14 @@ def beam_oracle(model: Seq2Seq, row: list[int], opts: DecodeConfig) -> list[tupl
             for word, log_prob in enumerate(logits[0].log_softmax(dim=0).tolist()):
                 if word not in SPECIAL.forbidden:
                     longer.append((total + log_prob, [*words, word], new))
-        longer.sort(key=lambda each: -each[0])
-        stays = [each for each in longer if each[1][-1] != EOS][: opts.beam_size]
-        ends = [each for each in longer[: opts.beam_size] if each[1][-1] == EOS]
+        longer.sort(key=lambda path: -path[0])
+        stays = [path for path in longer if path[1][-1] != EOS][: opts.beam_size]
+        ends = [path for path in longer[: opts.beam_size] if path[1][-1] == EOS]
         last = length == max_length(opts, len(row))
         penalty = ((5 + length) / 6) ** opts.length_penalty
         for total, words, _ in ends + (stays if last else []):
             finished.append((total / penalty, [word for word in words[1:] if word != EOS]))
-        finished.sort(key=lambda each: -each[0])
+        finished.sort(key=lambda path: -path[0])
         enough = len(finished) >= opts.beam_size
         if last or (enough and finished[opts.num_best - 1][0] >= stays[0][0] / penalty):
             return finished[: opts.num_best]
@@ -201,10 +201,10 @@ def test_batched_beam_is_beam_one_by_one(new_model: NewModel, variant: str, pena
     model.decoder.output.bias.data[EOS] += 2.0
     opts = options(beam_size=3, num_best=2, length_penalty=penalty, max_offset=2)
     rows, lengths = sources(12), set[int]()
-    for row, found in zip(rows, decode(model, rows, opts), strict=True):
+    for row, hypotheses in zip(rows, decode(model, rows, opts), strict=True):
         expected = beam_oracle(model, row, opts)
-        assert [each.tokens for each in found] == [words for _, words in expected]
-        assert [each.score for each in found] == pytest.approx([score for score, _ in expected])
+        assert [h.tokens for h in hypotheses] == [words for _, words in expected]
+        assert [h.score for h in hypotheses] == pytest.approx([score for score, _ in expected])
         lengths |= {len(words) for _, words in expected}
     assert len(lengths) > 3
 
@@ -232,10 +232,10 @@ def test_wide_beam_is_brute_force(new_model: NewModel, variant: str) -> None:
     opts = options(beam_size=40, num_best=5, max_ratio=0.0, max_offset=4)
     rows = [[4, 5, EOS], [5, EOS]]
     with torch.no_grad():
-        for row, found in zip(rows, decode(model, rows, opts), strict=True):
+        for row, hypotheses in zip(rows, decode(model, rows, opts), strict=True):
             expected = brute_force(model, row, opts)[:5]
-            assert [hypothesis.tokens for hypothesis in found] == [words for _, words in expected]
-            assert [h.score for h in found] == pytest.approx([score for score, _ in expected], abs=1e-5)
+            assert [hypothesis.tokens for hypothesis in hypotheses] == [words for _, words in expected]
+            assert [h.score for h in hypotheses] == pytest.approx([score for score, _ in expected], abs=1e-5)
 
 
 @pytest.mark.parametrize("beam", [1, 3])
@@ -243,11 +243,11 @@ def test_padding_and_neighbours_never_matter(new_model: NewModel, variant: str, 
     model, rows = new_model(variant=variant), sources(8, seed=2)
     opts = options(beam_size=beam, num_best=beam, coverage_penalty=0.2)
     together = decode(model, rows, opts, extra_padding=4)
-    for row, found in zip(rows, together, strict=True):
+    for row, hypotheses in zip(rows, together, strict=True):
         (alone,) = decode(model, [row], opts)
-        assert [h.tokens for h in found] == [h.tokens for h in alone]
-        assert [h.score for h in found] == pytest.approx([h.score for h in alone], abs=1e-5)
-        for h in found:
+        assert [h.tokens for h in hypotheses] == [h.tokens for h in alone]
+        assert [h.score for h in hypotheses] == pytest.approx([h.score for h in alone], abs=1e-5)
+        for h in hypotheses:
             assert h.weights.shape == (len(h.tokens), len(row))
             torch.testing.assert_close(h.weights.sum(dim=1), torch.ones(len(h.tokens)))
 
@@ -265,8 +265,8 @@ def test_finished_sentences_leave_the_batch() -> None:
             logits[1, 4] += 1.0
         return logits, weights, after
 
-    found = greedy_search(counted, start(2), [3, 3], options(), SPECIAL)
-    assert [h.tokens for h in found] == [[], [4, 4, 4, 4]]
+    hypotheses = greedy_search(counted, start(2), [3, 3], options(), SPECIAL)
+    assert [h.tokens for h in hypotheses] == [[], [4, 4, 4, 4]]
     assert sizes == [2, 1, 1, 1, 1]
 
 
@@ -292,11 +292,11 @@ def test_top_k_is_that_of_a_full_sort(size: int, count: int) -> None:
     torch.manual_seed(size)
     values = torch.randn(7, size).round(decimals=2)  # with ties
     values[:3, 4] = -math.inf
-    found = top_k(values, count)
+    best = top_k(values, count)
     expected = values.sort(dim=1, descending=True).values[:, :count]
-    assert torch.equal(found.log_probs, expected)
-    assert torch.equal(values.gather(1, found.tokens), expected)
-    assert all(len(set(row)) == count for row in found.tokens.tolist())
+    assert torch.equal(best.log_probs, expected)
+    assert torch.equal(values.gather(1, best.tokens), expected)
+    assert all(len(set(row)) == count for row in best.tokens.tolist())
 
 
 def test_low_precision_finds_about_the_same(new_model: NewModel, variant: str) -> None:

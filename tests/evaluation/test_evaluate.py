@@ -56,7 +56,7 @@ def files_of(run: Path, split: str) -> list[str]:
     return [f"{key}={run.parents[1] / split}.{side}" for key, side in (("src_file", "src"), ("ref_file", "tgt"))]
 
 
-def test_each_evaluation_has_a_directory_that_tells_what_is_not_as_usual(run: Path, own: Path) -> None:
+def test_the_directory_of_an_evaluation_names_its_unusual_settings(run: Path, own: Path) -> None:
     for given in (
         [],
         ["decode.beam_size=1"],
@@ -75,7 +75,7 @@ def test_each_evaluation_has_a_directory_that_tells_what_is_not_as_usual(run: Pa
         "test_int8_cpu",
         "valid",
     }
-    assert {name: found["decode"]["beam_size"] for name, found in names.items() if "beam" in name} == {
+    assert {name: record["decode"]["beam_size"] for name, record in names.items() if "beam" in name} == {
         "test_beam-1": 1
     }
     assert (names["test"]["decode"]["beam_size"], names["test_int8_cpu"]["precision"]) == (2, "int8")
@@ -163,7 +163,7 @@ def test_few_lines_with_blank_ones_are_scored_without_an_interval(caplog: pytest
     assert "chrF2" in report(result)
 
 
-def test_what_cannot_be_evaluated_is_said_in_one_line(
+def test_evaluations_that_are_refused_give_one_line(
     run: Path, own: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = f"run={own}"

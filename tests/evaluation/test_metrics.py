@@ -87,7 +87,7 @@ def test_chinese_is_split_as_on_the_command_line(tmp_path: Path) -> None:
     assert bleu(hypotheses, references).value < ours.value  # a sentence is one word to 13a
 
 
-def test_bleu_says_what_it_is_made_of() -> None:
+def test_bleu_has_its_parts() -> None:
     score = bleu(["a b c d e", "f g h"], ["a b c d e", "f g h i j"])
     assert score.length_ratio == pytest.approx(8 / 10)
     assert score.brevity_penalty == pytest.approx(2.718281828 ** (1 - 10 / 8))
@@ -127,14 +127,14 @@ def test_the_bootstrap_is_reproducible() -> None:
     assert all_scores(hypotheses, references, bootstrap=30) == first
 
 
-def test_no_interval_where_there_is_none_to_give() -> None:
+def test_no_interval_if_it_cannot_be_computed() -> None:
     assert all_scores(["a b"], ["a b"], bootstrap=30)["BLEU"].interval is None  # one sentence
     scores = all_scores(["", ""], ["a", "b"], bootstrap=30)  # every resample is 0
     assert scores["BLEU"].value == 0.0
     assert scores["TER"].value == 100.0
 
 
-def test_a_blank_resample_costs_the_interval_alone(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_blank_resample_costs_only_the_interval(caplog: pytest.LogCaptureFixture) -> None:
     hypotheses, references = ["Ja .", "x", "Nein"], ["Ja.", "", "Nein."]
     plain, scores = all_scores(hypotheses, references), all_scores(hypotheses, references, bootstrap=1000)
     assert scores["chrF2"] == plain["chrF2"]  # the signature too

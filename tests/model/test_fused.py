@@ -88,7 +88,7 @@ def with_context_dropout(model: Seq2Seq, words: Tensor, keep: Tensor, start: Ten
         contexts.append(decoder.attention(hidden[-1], memory))
     read = contexts[1:] if decoder.attention.reads_new_context else contexts[:-1]
     return Unrolled(
-        torch.stack(hidden[1:], dim=1), *(torch.stack(each, dim=1) for each in zip(*read, strict=True))
+        torch.stack(hidden[1:], dim=1), *(torch.stack(steps, dim=1) for steps in zip(*read, strict=True))
     )
 
 
@@ -99,7 +99,7 @@ def test_dropout_of_the_context(variant: str, rate: float, seed: int) -> None:
     model = make_model(variant).double()
     mask = torch.arange(4) < torch.randint(1, 5, (3, 1))
     keep = torch.bernoulli(torch.full((5, 3, 6), 1 - rate)).double() / (1 - rate)
-    found = []
+    results = []
     for fast in (False, True):
         leaves = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)).double().requires_grad_()
                   for shape in ((3, 4, 6), (3, 6), (3, 5, 4))]  # fmt: skip
@@ -117,9 +117,9 @@ def test_dropout_of_the_context(variant: str, rate: float, seed: int) -> None:
             result = with_context_dropout(model, words, keep, start, memory)
         (result.hidden.sin().sum() + result.contexts.square().sum()).backward()
         parameters = [parameter.grad for parameter in decoder.parameters()]
-        found.append([*result, *(leaf.grad for leaf in leaves), *parameters])
+        results.append([*result, *(leaf.grad for leaf in leaves), *parameters])
         model.zero_grad()
-    for ours, theirs in zip(*found, strict=True):
+    for ours, theirs in zip(*results, strict=True):
         assert (ours is None) == (theirs is None)
         if ours is not None:
             torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=0)

@@ -77,7 +77,7 @@ def test_chunks_equal_the_loss_of_all_logits(count: int, smoothing: float) -> No
     torch.manual_seed(2)
     output = nn.Linear(6, 13).double()
     readout, targets = torch.randn(count, 6, dtype=torch.float64), torch.randint(13, (count,))
-    found = []
+    results = []
     for chunked in (True, False):
         inputs = readout.clone().requires_grad_()
         output.zero_grad()
@@ -87,8 +87,8 @@ def test_chunks_equal_the_loss_of_all_logits(count: int, smoothing: float) -> No
             else smoothed_cross_entropy(output(inputs), targets, smoothing)
         )
         (3 * loss.smoothed).backward()
-        found.append([*loss, inputs.grad, output.weight.grad, output.bias.grad])
-    for ours, theirs in zip(*found, strict=True):
+        results.append([*loss, inputs.grad, output.weight.grad, output.bias.grad])
+    for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=0)
 
 

@@ -276,7 +276,7 @@ def test_no_whole_checkpoint_is_an_error(data: Path) -> None:
 
 
 def test_the_whole_one_is_not_put_at_risk(data: Path) -> None:
-    """What is damaged goes before the next save, which would put it in the place of the one that is whole."""
+    """A damaged checkpoint is removed, else the next save would replace the whole one with it."""
     given = overrides(data, *SMALL, "name=at_risk")
     trainer = new_trainer(*given)
     stop_at(trainer, 2)
@@ -339,10 +339,10 @@ def test_a_run_without_a_checkpoint_begins_again(data: Path) -> None:
     with runs.opened(settings) as path:
         assert runs.checkpoint_to_resume(settings) is None
         runs.begin(path)
-        assert [each.name for each in path.iterdir()] == [".lock"]
+        assert [file.name for file in path.iterdir()] == [".lock"]
 
 
-def test_a_death_while_overwriting_is_no_run_to_go_on_with(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_death_while_overwriting_leaves_no_run_to_resume(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever file it had come to: either nothing is left, or the old run is still known by its settings."""
     given = overrides(data, *SMALL, "name=half")
     trainer = new_trainer(*given)
@@ -350,11 +350,11 @@ def test_a_death_while_overwriting_is_no_run_to_go_on_with(data: Path, monkeypat
     path = trainer.run.path
     removed = []
 
-    def dies(each: Path) -> None:
-        removed.append(each.name)
+    def dies(file: Path) -> None:
+        removed.append(file.name)
         if len(removed) == 3:
             raise KeyboardInterrupt
-        atomic.remove(each)
+        atomic.remove(file)
 
     monkeypatch.setattr(runs, "remove", dies)
     with pytest.raises(KeyboardInterrupt):

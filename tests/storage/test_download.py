@@ -116,7 +116,7 @@ def leave_part(path: Path, content: bytes) -> None:
 
 
 def failure(url: str, path: Path, **options: object) -> str:
-    """Fetch in vain; return the message after checking what every message must hold."""
+    """Fetch, which must fail; return the message after checking what every message must hold."""
     with pytest.raises(DataError) as raised:
         fetch(url, path, **{"sha256": SHA256, **options})
     message = str(raised.value)

@@ -118,8 +118,8 @@ def test_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, hea
     data = header + VECTORS
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
     words = ["haus", "Haus", "Hund", JOINER + "hund", JOINER + ",", "HUND", "Zebra"]
-    vectors, found = load_vectors(path, [*SPECIAL_TOKENS, *words], 3)
-    assert found.tolist() == [False] * 4 + [True] * 6 + [False]  # never a special
+    vectors, known = load_vectors(path, [*SPECIAL_TOKENS, *words], 3)
+    assert known.tolist() == [False] * 4 + [True] * 6 + [False]  # never a special
     assert vectors[4:].tolist() == [
         [1, 2, 3],
         [1, 2, 3],  # lower-cased

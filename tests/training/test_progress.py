@@ -1,4 +1,4 @@
-"""The bar at a terminal and the lines elsewhere."""
+"""The bar at a terminal, and the lines without one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_bar_moves_with_every_update_and_ends_at_the_end(monkeypatch: pytest
     assert len(values) < 80
 
 
-def test_more_updates_than_foreseen_still_have_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_updates_than_planned_still_have_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sampled pieces may make another batch."""
     terminal = terminal_of(monkeypatch)
     with Progress(total=2) as progress:
@@ -71,7 +71,7 @@ def test_validation_has_a_bar_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "0/8" in terminal.getvalue()
 
 
-def test_elsewhere_there_are_lines_now_and_then(
+def test_without_a_terminal_there_are_lines_from_time_to_time(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -112,7 +112,7 @@ def test_mean_of_the_last_checkpoints(data: Path) -> None:
     assert len(reported(trainer, "average")) == 1
 
 
-def test_ema_is_what_is_validated_and_saved(data: Path) -> None:
+def test_the_moving_average_is_validated_and_saved(data: Path) -> None:
     given = ["trainer.average=ema", "trainer.ema_decay=0.9", "trainer.metric=loss"]
     trainer = new_trainer(*overrides(data, *given, *SMALL))
     trainer.train()
