@@ -111,7 +111,7 @@ def test_decode_overrides_have_the_same_keys() -> None:
         (["attention.score=dott"], "attention.score=dott: unknown; valid are general, dot, concat; did you mean dot?"),
         (["data=multi30k", "data.src=dee"], "data.src=dee: unknown; valid are de, en, fr, cs; did you mean de?"),
         (["trainer.metric=blue"], "trainer.metric=blue: unknown; valid are bleu, chrf, loss, ppl; did you mean bleu?"),
-        (["name=../../x"], "name=../../x: a directory's name below runs_dir, of letters, digits and . _ + -"),
+        (["name=../../x"], "name=../../x: must be the name of a directory: letters, digits and . _ + -"),
         (["machine.precision=int8"], "machine.precision=int8 is for search, not for training: use auto, bf16 or fp32"),
         (["trainer.max_epochs"], "trainer.max_epochs: not an override; write KEY=VALUE, with quotes around spaces and special characters; did you mean trainer.max_epochs=…?"),
         (["overwrite"], "overwrite: not an override; write KEY=VALUE, with quotes around spaces and special characters; did you mean overwrite=true?"),

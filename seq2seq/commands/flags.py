@@ -61,7 +61,7 @@ def arranged(arguments: Sequence[str], command: str) -> list[str]:
         flags.append(f"{flag.name}={value}" if flag.value else flag.name)
     instead = sorted({flag.partition("=")[0] for flag in flags} & ONE_OF)
     if len(instead) > 1:
-        raise ConfigError(f"{' and '.join(instead)}: give one of them alone")
+        raise ConfigError(f"{' and '.join(instead)}: give only one of them")
     return flags + others
 
 

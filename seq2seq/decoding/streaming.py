@@ -73,7 +73,7 @@ def _replacing(path: Path) -> Iterator[TextIO]:
             if temporary.exists() and temporary.stat().st_size == 0:
                 temporary.unlink()
             elif temporary.exists():
-                logger.warning("stopped; what is translated so far is in %s", temporary)
+                logger.warning("stopped; the lines translated so far are in %s", temporary)
             raise
         if path.exists():
             shutil.copymode(path, temporary)

@@ -18,7 +18,7 @@ def too_large(batch: Batch) -> ConfigError:
     sentences, src, tgt = *batch.src.shape, batch.tgt_in.size(1)
     return ConfigError(
         f"trainer.batch_tokens: memory is too small for the largest batch ({sentences} sentences, "
-        f"{src} × {tgt} tokens): lower trainer.batch_tokens, and raise trainer.accumulate as much"
+        f"{src} × {tgt} tokens): lower trainer.batch_tokens, and raise trainer.accumulate in proportion"
     )
 
 

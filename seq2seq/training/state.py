@@ -17,8 +17,8 @@ def require_keys(state: Mapping[str, Any], keys: Iterable[str], owner: str) -> N
     wanted = set(keys)
     missing, unknown = wanted - set(state), set(state) - wanted
     if missing or unknown:
-        parts = [f"lacks {name}" for name in sorted(missing)] + [f"has also {name}" for name in sorted(unknown)]
-        raise CheckpointError(f"the saved state of the {owner} {', '.join(parts)}: it is of another version")
+        parts = [f"lacks {name}" for name in sorted(missing)] + [f"also has {name}" for name in sorted(unknown)]
+        raise CheckpointError(f"the saved state of the {owner} {', '.join(parts)}: it comes from another version")
 
 
 def higher_is_better(metric: str, value: float) -> float:

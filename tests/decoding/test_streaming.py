@@ -106,7 +106,7 @@ def test_what_is_translated_when_it_stops_is_kept(tmp_path: Path, caplog: pytest
         translate_stream(letters_translator(), interrupted(), output, chunk_lines=1)
     (part,) = tmp_path.glob("out.*.part")
     assert (part.read_text(), target.read_text()) == (translated("a b"), "before")
-    assert caplog.messages == [f"stopped; what is translated so far is in {part}"]
+    assert caplog.messages == [f"stopped; the lines translated so far are in {part}"]
 
 
 def test_files_that_cannot_be_opened_leave_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

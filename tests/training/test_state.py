@@ -28,7 +28,7 @@ def test_a_missing_or_unknown_key_is_refused(name: str) -> None:
     key = next(iter(state))
     with pytest.raises(CheckpointError, match=f"the saved state of the {name} lacks {key}: "):
         OWNERS[name]().load_state_dict({k: v for k, v in state.items() if k != key})
-    with pytest.raises(CheckpointError, match=f"the saved state of the {name} has also more: "):
+    with pytest.raises(CheckpointError, match=f"the saved state of the {name} also has more: "):
         OWNERS[name]().load_state_dict({**state, "more": 1})
 
 
