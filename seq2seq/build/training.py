@@ -74,7 +74,7 @@ def _data(config: TrainConfig) -> tuple[corpus.ParallelText, TokenizerPair, Batc
     """The validation split, the tokenizers and the batches; logs a table of what was read, dropped and kept."""
     train, report = corpus.clean("train", read_split(config.data, "train"))
     if len(train) < 2:
-        raise DataError("train: a single sentence pair; a corpus has one sentence on each line, ended by a newline")
+        raise DataError("train: a single sentence pair; a corpus has a sentence a line, each ended by a newline")
     valid, valid_report = corpus.clean("valid", read_split(config.data, "valid"), train)
     reports = [valid_report]
     if has_split(config.data, "test"):
