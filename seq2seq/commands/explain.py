@@ -100,7 +100,7 @@ def _unknown_option(group: str, name: str, valid: Sequence[str]) -> str:
         hint = _meant([f"attention=luong attention.score={name}"])
     elif elsewhere := _groups_with(name):
         hint = _meant(elsewhere)
-    return f"{group}={name}: unknown; valid are {', '.join(valid)}{hint}"
+    return f"{group}={name}: unknown; valid: {', '.join(valid)}{hint}"
 
 
 def _group_without_a_name() -> str:

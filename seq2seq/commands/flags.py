@@ -57,7 +57,7 @@ def arranged(arguments: Sequence[str], command: str) -> list[str]:
         if flag.value and not value:
             raise ConfigError(f"{name}: a value is needed; give {name} {flag.value}")
         if flag.choices and value not in flag.choices:
-            raise ConfigError(f"{name} {value}: unknown; valid are {', '.join(flag.choices)}")
+            raise ConfigError(f"{name} {value}: unknown; valid: {', '.join(flag.choices)}")
         flags.append(f"{flag.name}={value}" if flag.value else flag.name)
     instead = sorted({flag.partition("=")[0] for flag in flags} & ONE_OF)
     if len(instead) > 1:

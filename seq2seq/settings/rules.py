@@ -41,7 +41,7 @@ def _check_value(leaf: Leaf) -> None:
     if choices and value not in choices:
         if key.endswith(".name"):
             raise ConfigError(f"{key}={value}: an option is chosen by its group; give {key[:-5]}={value}")
-        raise ConfigError(f"{key}={value}: unknown; valid are {', '.join(choices)}{did_you_mean(value, choices)}")
+        raise ConfigError(f"{key}={value}: unknown; valid: {', '.join(choices)}{did_you_mean(value, choices)}")
     if value is None or isinstance(value, str | list):
         return
     if low is not None and value < low:
@@ -55,7 +55,7 @@ def _check_value(leaf: Leaf) -> None:
 def _check_device(device: str) -> None:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         hint = "; did you mean cuda?" if device.lower() in GPUS else did_you_mean(device, ("cpu", "cuda"))
-        raise ConfigError(f"machine.device={device}: unknown; valid are auto, cpu, cuda, cuda:N, mps{hint}")
+        raise ConfigError(f"machine.device={device}: unknown; valid: auto, cpu, cuda, cuda:N, mps{hint}")
 
 
 def _check_training(config: TrainConfig) -> None:

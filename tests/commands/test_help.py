@@ -174,7 +174,7 @@ def test_a_misspelt_key_does_not_wait_for_torch(command: str) -> None:
         ("train -x", "-x: no such option; seq2seq train --help lists the options"),
         ("runs -m", "-m: no such option; seq2seq runs --help lists the options"),
         ("translate -m", "-m: no such option; seq2seq translate --help lists the options"),
-        ("train --cfg all_of_it", "--cfg all_of_it: unknown; valid are job, hydra, all"),
+        ("train --cfg all_of_it", "--cfg all_of_it: unknown; valid: job, hydra, all"),
         ("train --cfg", "--cfg: a value is needed; give --cfg job"),
         ("train seed=1 -m --cfg job", "--cfg and --multirun: give only one of them"),
         ("train seed=1 --config-dir", "--config-dir: a value is needed; give --config-dir DIR"),
