@@ -175,10 +175,10 @@ def write_cleaned(checkup: Checkup, data: DataConfig, originals: Sequence[Path],
         if kept & {target.resolve() for target in targets}:
             raise ConfigError(f"fix={directory}: the {name} files are there; choose another directory")
     directory.mkdir(parents=True, exist_ok=True)
-    written = []
+    said = []
     for name, split in checkup.splits.items():
         pairs, left_out = doctor.cleaned(split.src, split.tgt)
         for side, target in enumerate(copies[name]):
             write_text(target, "".join(f"{pair[side]}\n" for pair in pairs))
-        written.append(f"{directory}/{name}.*: {len(pairs):,} pairs, {left_out:,} left out")
-    return written
+        said.append(f"{directory}/{name}.*: {len(pairs):,} pairs, {left_out:,} left out")
+    return said
