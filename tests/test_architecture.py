@@ -165,6 +165,14 @@ def test_links_between_docs_lead_somewhere() -> None:
     assert names >= {"architecture.md", "glossary.md", "LICENSE"}
 
 
+def test_the_architecture_page_names_every_module() -> None:
+    """Its list of layers; the fast path is one entry."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    modules = {path.name for path in PACKAGE.rglob("*.py") if path.parent.name != "fused"} - {"__init__.py"}
+    assert {name for name in modules if name not in page} == set()
+    assert len(modules) > 50
+
+
 def test_docs_wrap_at_100() -> None:
     """All but tables and code."""
     lines = [(page, number, line) for page in DOCS for number, line in prose(page) if not line.startswith("|")]
