@@ -68,7 +68,7 @@ def test_a_refused_setting_of_memory_stops_none_of_the_others(
     monkeypatch.setattr(machine.ctypes, "CDLL", Library)
     assert not keep_freed_memory()
     assert asked == list(machine.KEPT)
-    assert "takes 2 of 3 settings that keep freed memory" in caplog.text
+    assert "accepts 2 of 3 settings that keep freed memory" in caplog.text
 
 
 @pytest.mark.usefixtures("undrawn")
