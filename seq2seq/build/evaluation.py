@@ -60,6 +60,9 @@ def _own_files(settings: EvaluateConfig) -> EvaluationSet:
     if settings.split != EvaluateConfig.split or settings.data_root is not None:
         raise ConfigError(f"src_file={settings.src_file}: give no split= or data_root= with it")
     source, reference = Path(settings.src_file), Path(settings.ref_file)
+    for key, path in (("src_file", source), ("ref_file", reference)):
+        if path.is_fifo():
+            raise ConfigError(f"{key}={path}: a pipe, but the file is read twice; write it to a file first")
     text = corpus.read_parallel(source, reference)
     files = _hashes((source, reference))
     stem = re.sub(r"[^\w.+-]", "-", source.name)[:60]

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from seq2seq.errors import DataError
 from seq2seq.tables import table
 
 GROWTH = 200  # most times that a .gz may expand beyond 64 MB: text expands 4 or 5 times, a bomb 1,000 times
+LONGEST_LINE = 4 * 2**20  # bytes, or characters: no sentence has as many, and tokenizing takes 50 times the memory
+SIGNATURES = {
+    b"\xff\xfe\0\0": "UTF-32 text; iconv -f utf-32 -t utf-8 converts it",
+    b"\xff\xfe": "UTF-16 text; iconv -f utf-16 -t utf-8 converts it",
+    b"\xfe\xff": "UTF-16 text; iconv -f utf-16 -t utf-8 converts it",
+    b"\x1f\x8b": "compressed by gzip; decompress it, or give it a name that ends in .gz",
+    **dict.fromkeys((b"BZh91AY&SY", b"\xfd7zXZ", b"PK\3\4", b"(\xb5/\xfd"), "compressed; decompress it first"),
+}
+"""First bytes of files that are not UTF-8 text → what they are, and the remedy."""
 
 
 class ParallelText(NamedTuple):
@@ -39,29 +49,62 @@ def raw_lines(path: Path) -> list[bytes]:
     r"""The lines of a file, plain or ``.gz``, split on "\n" alone.
 
     Raises:
-        DataError: the file is missing, unreadable, empty or, as a ``.gz``, out of all proportion.
+        DataError: the file is missing, unreadable, empty, no text, larger than memory or, as a ``.gz``, out of all
+            proportion; or a line is longer than ``LONGEST_LINE``.
     """
+    if path.is_char_device() or path.is_block_device():
+        raise DataError(f"{path}: a device, not a text file; check the path")
     try:
-        data = _decompressed(path) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            lines = _split(path, file)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; check the data.* paths") from None
+    except MemoryError:
+        raise DataError(f"{path}: memory ran out while reading it; a corpus has to fit into memory") from None
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: can't be read ({error})") from error
-    if not data:
+    for number, line in enumerate(lines, 1):
+        if len(line) > LONGEST_LINE:
+            raise line_too_long(path, number)
+    return lines
+
+
+def _split(path: Path, file: BinaryIO | gzip.GzipFile) -> list[bytes]:
+    """The lines of an open file, no further than a line that is too long."""
+    most = max(64 * 2**20, GROWTH * path.stat().st_size) if path.suffix == ".gz" else math.inf
+    blocks: list[bytes] = []
+    size = 0
+    while block := file.read(LONGEST_LINE + 1):
+        if not blocks:
+            _check_is_text(path, block)
+        blocks.append(block)
+        size += len(block)
+        if size > most:
+            raise DataError(
+                f"{path}: grows to over {most:,} bytes, more than {GROWTH} times its size, which no text does; "
+                "if it is text all the same, decompress it first"
+            )
+        if len(block) > LONGEST_LINE and b"\n" not in block:
+            break
+    if not blocks:
         raise DataError(f"{path}: the file is empty; it needs at least one sentence")
-    return data.removesuffix(b"\n").split(b"\n")
+    return b"".join(blocks).removesuffix(b"\n").split(b"\n")
 
 
-def _decompressed(path: Path) -> bytes:
-    bound = max(64 * 2**20, GROWTH * path.stat().st_size)
-    with gzip.open(path) as file:
-        data = file.read(bound + 1)
-    if len(data) > bound:
-        raise DataError(
-            f"{path}: grows to over {bound:,} bytes, more than {GROWTH} times its size, which no text does; "
-            "if it is text all the same, decompress it first"
-        )
-    return data
+def _check_is_text(path: Path, start: bytes) -> None:
+    """Raise ``DataError`` if a file with these first bytes is known to be something else than UTF-8 text."""
+    for signature, what in SIGNATURES.items():
+        if start.startswith(signature):
+            raise DataError(f"{path}: {what}")
+    even, odd = any(start[:64:2]), any(start[1:64:2])
+    if len(start) >= 4 and even != odd:  # every second byte is 0: Latin letters without a byte order mark
+        order = "le" if even else "be"
+        raise DataError(f"{path}: UTF-16 text; iconv -f utf-16{order} -t utf-8 converts it")
+
+
+def line_too_long(name: object, number: int) -> DataError:
+    """What to raise for a line over ``LONGEST_LINE``."""
+    return DataError(f"{name}:{number}: a line of over {LONGEST_LINE:,} bytes; put a sentence on each line")
 
 
 def read_lines(path: Path) -> list[str]:

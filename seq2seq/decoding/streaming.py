@@ -9,10 +9,11 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator
-from itertools import islice
+from itertools import count
 from pathlib import Path
 from typing import TextIO
 
+from seq2seq.data.corpus import LONGEST_LINE, line_too_long
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.errors import DataError
 from seq2seq.storage.atomic import naming
@@ -21,21 +22,31 @@ logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def reading(path: str | None) -> Iterator[TextIO]:
-    r"""The file ``path``, or standard input, as UTF-8 with "\n" line ends.
+def reading(path: str | None) -> Iterator[Iterator[str]]:
+    r"""The lines of the file ``path``, or of standard input, as UTF-8 with "\n" line ends.
 
     Raises:
-        DataError: the file can't be opened.
+        DataError: the file can't be opened, or a line is longer than ``LONGEST_LINE``.
     """
     if path is None:
-        lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace", newline="\n")
+        text = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace", newline="\n")
         try:
-            yield lines
+            yield _lines(text, "standard input")
         finally:
-            lines.detach()  # else it would close standard input
+            text.detach()  # else it would close standard input
     else:
         with _opened(Path(path), "r") as file:
-            yield file
+            yield _lines(file, path)
+
+
+def _lines(file: TextIO, name: str) -> Iterator[str]:
+    for number in count(1):
+        line = file.readline(LONGEST_LINE + 1)
+        if len(line) > LONGEST_LINE and not line.endswith("\n"):
+            raise line_too_long(name, number)
+        if not line:
+            return
+        yield line
 
 
 @contextlib.contextmanager
@@ -107,13 +118,14 @@ def typed(prompt: str) -> Iterator[str]:
 def translate_stream(
     translator: Translator, lines: Iterator[str], output: TextIO, chunk_lines: int, heatmaps: Path | None = None
 ) -> None:
-    """Translate ``chunk_lines`` lines at a time; with num_best > 1, a line in gives num_best lines out.
+    """Translate ``chunk_lines`` lines at a time, fewer if they are long.
 
-    Their columns, with tabs between, are the input line's number, the rank, the score and the text. The attention
-    of the best translation of line n is drawn as n.png in the directory ``heatmaps``.
+    With num_best > 1, a line in gives num_best lines out. Their columns, with tabs between, are the input line's
+    number, the rank, the score and the text. The attention of the best translation of line n is drawn as n.png in
+    the directory ``heatmaps``.
     """
     number = truncated = 0
-    while chunk := [line.removesuffix("\n").removesuffix("\r") for line in islice(lines, chunk_lines)]:
+    for chunk in _chunks(lines, chunk_lines):
         for translation in translator.translate(chunk):
             number += 1
             truncated += translation.truncated
@@ -123,6 +135,20 @@ def translate_stream(
         output.flush()
     if truncated:
         logger.warning("%d of %d lines were cut at %d tokens", truncated, number, translator.decode.max_src_tokens)
+
+
+def _chunks(lines: Iterator[str], chunk_lines: int) -> Iterator[list[str]]:
+    """``chunk_lines`` lines at a time without their ends, or as many as there are up to ``LONGEST_LINE`` characters."""
+    chunk: list[str] = []
+    size = 0
+    for line in lines:
+        chunk.append(line.removesuffix("\n").removesuffix("\r"))
+        size += len(line)
+        if len(chunk) == chunk_lines or size > LONGEST_LINE:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def draw_attention(translation: Translation, path: Path) -> None:
