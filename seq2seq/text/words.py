@@ -5,10 +5,14 @@ torchtext is archived. These three parts of its release 0.6.0 work well, and onl
 
 from __future__ import annotations
 
+import gzip
+import logging
 import re
 import ssl
+import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,8 +24,12 @@ from torchtext.vocab import Vectors, Vocab
 from seq2seq.errors import CheckpointError, ConfigError, DataError
 from seq2seq.text.tokenizer import BOS, EOS, PAD, SPECIAL_TOKENS, Sampling
 
+logger = logging.getLogger(__name__)
+
 JOINER = "￭"
 """Stands before a token that had no space before it, so that decoding restores the text."""
+
+LONGEST_LINE = 2**20  # bytes of a word and its vector
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
@@ -111,6 +119,7 @@ def load_vectors(path: Path, tokens: Sequence[str], size: int) -> tuple[Tensor, 
         raise DataError(
             f"{path}: no such file of word vectors; give tokenizer.src_vectors and tgt_vectors a local path"
         )
+    _check_words(path)
     new_context = ssl._create_default_https_context
     try:
         with TemporaryDirectory() as cache:  # torchtext writes a copy for itself
@@ -125,6 +134,37 @@ def load_vectors(path: Path, tokens: Sequence[str], size: int) -> tuple[Tensor, 
     known = torch.tensor([word in vectors.stoi or word.lower() in vectors.stoi for word in words])
     known[: len(SPECIAL_TOKENS)] = False
     return vectors.get_vecs_by_tokens(words, lower_case_backup=True), known
+
+
+def _check_words(path: Path) -> None:
+    """Count the words in a file of vectors that are not UTF-8, which torchtext leaves out without a message.
+
+    Raises:
+        DataError: a line is longer than ``LONGEST_LINE``.
+    """
+    lines = []
+    for number, line in enumerate(_lines(path), 1):
+        if len(line) > LONGEST_LINE:
+            raise DataError(
+                f"{path}: not a text file of word vectors (line {number} has over {LONGEST_LINE:,} bytes)"
+            )
+        try:
+            line.partition(b" ")[0].decode("utf-8")
+        except UnicodeDecodeError:
+            lines.append(number)
+    if lines:
+        logger.warning(
+            "%s:%d: a word that is not UTF-8; %s such words are left out; if they are Latin-1: "
+            "iconv -f latin1 -t utf-8",
+            *(path, lines[0], f"{len(lines):,}"),
+        )
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file of vectors as far as it can be read; torchtext says what is wrong with the rest."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    with suppress(OSError, EOFError, zlib.error), opened(path, "rb") as file:
+        yield from iter(lambda: file.readline(LONGEST_LINE + 1), b"")
 
 
 def token_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:

@@ -1,6 +1,8 @@
 """Words and their joiners, the vocabulary, pretrained vectors, and token-level BLEU."""
 
 import gzip
+import logging
+import os
 import ssl
 from pathlib import Path
 
@@ -161,6 +163,29 @@ def test_what_is_not_vectors_is_a_data_error(tmp_path: Path, name: str, data: by
         load_vectors(path, [*SPECIAL_TOKENS, "haus"], 3)
     assert str(raised.value).startswith(f"{path}: not a text file of word vectors (")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["vectors.txt", "vectors.txt.gz"])
+def test_words_that_are_not_utf_8_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
+    path = tmp_path / name
+    data = "haus 1 2 3\ntür 4 5 6\nhund 1 2 3\ngrün 7 8 9\n".encode("latin-1")
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    _, known = load_vectors(path, [*SPECIAL_TOKENS, "haus", "tür", "hund", "grün"], 3)
+    assert known.tolist()[4:] == [True, False, True, False]
+    (message,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert message == (
+        f"{path}:2: a word that is not UTF-8; 2 such words are left out; if they are Latin-1: "
+        "iconv -f latin1 -t utf-8"
+    )
+
+
+def test_a_line_that_no_vector_has_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "vectors.txt"
+    path.write_bytes(b"haus 1 2 3\nhund")
+    os.truncate(path, 2**34)
+    with pytest.raises(DataError) as raised:
+        load_vectors(path, [*SPECIAL_TOKENS, "haus"], 3)
+    assert str(raised.value) == f"{path}: not a text file of word vectors (line 2 has over 1,048,576 bytes)"
 
 
 def test_a_missing_file_of_vectors_is_named(tmp_path: Path) -> None:
