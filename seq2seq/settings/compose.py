@@ -20,6 +20,7 @@ from seq2seq.settings.rules import check
 from seq2seq.settings.schema import COMMANDS, GROUPS, DecodeConfig, DecodeConfigOverrides, TrainConfig, written
 
 Settings = TypeVar("Settings")
+UNREADABLE = OmegaConfBaseException, YAMLError, AssertionError, KeyError, ConfigError, OSError, ValueError
 
 
 def register_schemas(**more: type) -> None:
@@ -101,7 +102,7 @@ def read_train_config(path: Path) -> TrainConfig:
     """The settings that ``to_yaml`` wrote, against today's schema.
 
     Raises:
-        CheckpointError: the file is missing or not of this schema.
+        CheckpointError: the file is missing, unreadable or not of this schema.
     """
     try:
         saved = OmegaConf.load(path)
@@ -112,7 +113,9 @@ def read_train_config(path: Path) -> TrainConfig:
         return load_settings(merged, TrainConfig)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; is {path.parent} a run or a copy of its best/?") from None
-    except (OmegaConfBaseException, YAMLError, AssertionError, KeyError, ConfigError, OSError) as error:
+    except UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's, not OmegaConf's own
+            raise CheckpointError(f"{path}: can't be read ({error.strerror})") from None
         reason = " ".join(str(error).split()) or "not a table of settings"
         raise CheckpointError(f"{path}: not a config of this version ({reason[:200]})") from error
 

@@ -316,6 +316,16 @@ def test_other_files_are_left_alone(data: Path, more: list[str]) -> None:
     (path / "config.yaml").write_text("defaults: [somebody's own]\n")
     with pytest.raises(CheckpointError, match=r"config.yaml: not a config of this version"), runs.opened(settings):
         pass
+    (path / "config.yaml").write_bytes(b"\xff")
+    with pytest.raises(CheckpointError, match=r"config.yaml: not a config of this version"), runs.opened(settings):
+        pass
+    (path / "config.yaml").unlink()
+    (path / "config.yaml").mkdir()
+    with (
+        pytest.raises(CheckpointError, match=r"config.yaml: can't be read \(Is a dir"),
+        runs.opened(settings),
+    ):
+        pass
     assert len(list(path.iterdir())) == 5
 
 
