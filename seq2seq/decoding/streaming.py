@@ -138,7 +138,7 @@ def translate_stream(
 
 
 def _chunks(lines: Iterator[str], chunk_lines: int) -> Iterator[list[str]]:
-    """``chunk_lines`` lines at a time without their ends, or as many as there are up to ``LONGEST_LINE`` characters."""
+    """``chunk_lines`` lines at a time, without their ends; fewer once they have ``LONGEST_LINE`` characters."""
     chunk: list[str] = []
     size = 0
     for line in lines:

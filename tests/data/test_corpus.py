@@ -1,12 +1,16 @@
 """Parallel text: what is a line, what is refused, what is dropped, and that all of it is counted."""
 
+import bz2
 import gzip
+import lzma
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from seq2seq.data import corpus
 from seq2seq.data.corpus import (
     ParallelText,
     SplitReport,
@@ -107,6 +111,67 @@ def test_damaged_gz_is_refused(tmp_path: Path, damaged: bytes) -> None:
     with pytest.raises(DataError) as raised:
         read_lines(path)
     assert one_line(raised).startswith(f"{path}: can't be read (")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").is_char_device(), reason="needs a device")
+def test_a_device_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for path in (Path("/dev/zero"), tmp_path / "link"):
+        with pytest.raises(DataError) as raised:
+            read_lines(path)
+        assert one_line(raised) == f"{path}: a device, not a text file; check the path"
+
+
+def test_a_huge_file_without_lines_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "nul"
+    path.touch()
+    os.truncate(path, 2**36)  # a hole, which takes no room
+    with pytest.raises(DataError, match=r"nul:1: a line of over 4,194,304 bytes; put a sentence on each line$"):
+        read_lines(path)
+
+
+@pytest.mark.parametrize("name", ["file", "file.gz"])
+def test_the_line_that_is_too_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(corpus, "LONGEST_LINE", 8)
+    longest = ["12345678", "", "123", "87654321"]
+    assert read_lines(write(tmp_path / name, "\n".join(longest).encode())) == longest
+    for number in range(1, 5):
+        longer = [line + "9" * (9 - len(line)) if i == number else line for i, line in enumerate(longest, 1)]
+        with pytest.raises(DataError, match=rf"{name}:{number}: a line of over 8 bytes"):
+            read_lines(write(tmp_path / name, "\n".join(longer).encode()))
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"\xff\xfe" + "Straße\n".encode("utf-16-le"), "UTF-16 text; iconv -f utf-16 -t utf-8 converts it"),
+        ("\ufeffStraße\n".encode("utf-16-be"), "UTF-16 text; iconv -f utf-16 -t utf-8 converts it"),
+        ("Straße\n".encode("utf-16-le"), "UTF-16 text; iconv -f utf-16le -t utf-8 converts it"),
+        ("Straße\n".encode("utf-16-be"), "UTF-16 text; iconv -f utf-16be -t utf-8 converts it"),
+        ("Straße\n".encode("utf-32"), "UTF-32 text; iconv -f utf-32 -t utf-8 converts it"),
+        (gzip.compress(b"a\n"), "compressed by gzip; decompress it, or give it a name that ends in .gz"),
+        (bz2.compress(b"a\n"), "compressed; decompress it first"),
+        (lzma.compress(b"a\n"), "compressed; decompress it first"),
+    ],
+    ids=["utf-16", "big-endian", "without a mark", "big-endian without a mark", "utf-32", "gzip", "bzip2", "xz"],
+)
+def test_what_is_not_utf_8_is_named_with_the_remedy(tmp_path: Path, data: bytes, what: str) -> None:
+    path = tmp_path / "train.de"
+    path.write_bytes(data)
+    with pytest.raises(DataError) as raised:
+        read_lines(path)
+    assert one_line(raised) == f"{path}: {what}"
+
+
+def test_a_corpus_larger_than_memory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, file: object) -> list[bytes]:
+        raise MemoryError
+
+    monkeypatch.setattr(corpus, "_split", full)
+    path = write(tmp_path / "train.de", b"a\n")
+    with pytest.raises(DataError) as raised:
+        read_lines(path)
+    assert one_line(raised) == f"{path}: memory ran out while reading it; a corpus has to fit into memory"
 
 
 def test_latin_1_is_refused_with_the_line_and_the_cure(tmp_path: Path) -> None:

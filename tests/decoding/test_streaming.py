@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from small_models import letters_translator
 
+from seq2seq.data import corpus
+from seq2seq.decoding import streaming
 from seq2seq.decoding.streaming import reading, translate_stream, typed, writing
 from seq2seq.errors import DataError
 
@@ -43,6 +45,34 @@ def test_lines_are_written_before_the_next_are_read() -> None:
 
     translate_stream(letters_translator(), lines(), output, chunk_lines=1)
     assert seen == list(range(len(LINES)))
+
+
+def test_long_lines_are_fewer_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = translated("\n".join(LINES))
+    monkeypatch.setattr(streaming, "LONGEST_LINE", 8)
+    translator, sizes = letters_translator(), []
+    translate = translator.translate
+    monkeypatch.setattr(translator, "translate", lambda lines: sizes.append(len(lines)) or translate(lines))
+    output = io.StringIO()
+    translate_stream(translator, iter(f"{line}\n" for line in LINES), output, chunk_lines=1000)
+    assert sizes == [3, 3]
+    assert output.getvalue() == expected
+
+
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_a_line_that_is_too_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    for module in (streaming, corpus):
+        monkeypatch.setattr(module, "LONGEST_LINE", 8)
+    file = tmp_path / "text"
+    file.write_text(f"a\n12345678\n{end}12345678{end}")
+    with reading(str(file)) as lines:
+        assert "".join(lines) == file.read_text()
+    file.write_text(f"a\n12345678\n123456789{end}")
+    with pytest.raises(DataError, match=rf"^{file}:3: a line of over 8 bytes"), reading(str(file)) as lines:
+        list(lines)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
+    with pytest.raises(DataError, match=r"^standard input:3: a line of over 8 bytes"), reading(None) as lines:
+        list(lines)
 
 
 def test_n_best_lists_are_numbered() -> None:
