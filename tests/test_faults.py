@@ -7,6 +7,8 @@ docs/reliability.md tabulates.
 from __future__ import annotations
 
 import json
+import logging
+import multiprocessing
 import os
 import random
 import shutil
@@ -15,6 +17,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from logging.handlers import MemoryHandler
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +29,9 @@ from reversals import overrides, rows, write_reversals
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from seq2seq.data.store import train_or_cached
 from seq2seq.storage.lock import locked
+from seq2seq.text.words import WordTokenizer
 
 pytestmark = pytest.mark.system
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -379,3 +386,36 @@ def test_a_hundred_thousand_lines_through_a_pipe(uninterrupted: Path) -> None:
     assert len(lines) == 100_000
     assert not any(lines[::3])
     assert len(set(lines[1::3])) == 1
+
+
+def start_on_cold_caches(together: Barrier, cache: Path, outcomes: Queue[Any]) -> None:
+    """A hundred starts, each at the same time as those of the other processes."""
+    src, tgt = ["ein Hund", "zwei Hunde"], ["a dog", "two dogs"]
+    handler = MemoryHandler(10_000, flushLevel=logging.CRITICAL)
+    logging.getLogger().addHandler(handler)
+    results = []
+    for start in range(100):
+        together.wait(60)
+        results.append(train_or_cached(cache / str(start), {}, src, tgt, WordTokenizer.train, joint=True)[1])
+    warned = [record.getMessage() for record in handler.buffer if record.levelno >= logging.WARNING]
+    outcomes.put((results, warned))
+
+
+@pytest.mark.faults
+def test_three_processes_start_on_a_cold_cache_a_hundred_times(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    together, outcomes = context.Barrier(3), context.Queue()
+    starts = [
+        context.Process(target=start_on_cold_caches, args=(together, tmp_path, outcomes), daemon=True)
+        for _ in range(3)
+    ]
+    for process in starts:
+        process.start()
+    ended = [outcomes.get(timeout=300) for _ in starts]
+    for process in starts:
+        process.join(60)
+    tokens = ended[0][0][0]
+    assert ended == [([tokens] * 100, [])] * 3
+    for start in range(100):
+        (entry,) = (tmp_path / str(start)).iterdir()
+        assert {file.name for file in entry.iterdir()} == {"contents.json", "joint.words", "tokens.safetensors"}
