@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Iterable, Sequence
@@ -26,7 +25,7 @@ from benchmarking.training import (
 )
 from seq2seq.data.batch import Batch, collate
 from seq2seq.machine import prepare, resolve_device
-from seq2seq.storage.atomic import write_text
+from seq2seq.storage.atomic import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +69,7 @@ def run(config: BenchmarkConfig) -> str:
     if config.benchmark.scaling:
         measured["scaling"] = scaling(config)
         plot(measured["scaling"], directory / "scaling.png")
-    write_text(directory / "benchmark.json", json.dumps(measured, indent=1) + "\n")
+    write_json(directory / "benchmark.json", measured)
     return "\n".join(describe(measured))
 
 

@@ -29,7 +29,7 @@ from seq2seq.errors import CheckpointError
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runs.layout import CONFIG, INFO, LAST, PREVIOUS, RESULT, TOKENIZER, TRAINING, WEIGHTS
 from seq2seq.settings.schema import TrainConfig
-from seq2seq.storage.atomic import atomic_directory, write_text
+from seq2seq.storage.atomic import atomic_directory, write_json, write_text
 from seq2seq.storage.integrity import DENIED, check_files, identities
 from seq2seq.text.tokenizer_pair import TokenizerPair
 
@@ -81,7 +81,7 @@ class RunDirectory:
                     (temporary / TRAINING).write_bytes(state.getbuffer())
                 self._write_static(temporary)
                 fields = {"format": FORMAT, **info._asdict(), "files": identities(temporary)}
-                write_text(temporary / INFO, json.dumps(fields, indent=2) + "\n")
+                write_json(temporary / INFO, fields)
         except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors raise their own
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:120]
             raise CheckpointError(
@@ -106,7 +106,7 @@ class RunDirectory:
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Record that the run has ended, and its ``result``."""
-        write_text(self.path / RESULT, json.dumps(result, indent=2) + "\n")
+        write_json(self.path / RESULT, result)
 
     def _write_static(self, directory: Path) -> None:
         write_text(directory / CONFIG, self._config_yaml)
@@ -164,6 +164,7 @@ def read_info(path: Path) -> CheckpointInfo:
         if version != FORMAT:
             raise CheckpointError(f"{path / INFO}: format {version}; this version reads format {FORMAT}")
         files = {str(name): dict(identity) for name, identity in fields.pop("files").items()}
+        fields["metrics"] = {name: float(value) for name, value in fields["metrics"].items()}  # "inf" too
         info = CheckpointInfo(**fields)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         if isinstance(error, OSError) and error.errno in DENIED:

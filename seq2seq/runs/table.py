@@ -117,7 +117,12 @@ def _table(content: object) -> dict[str, Any]:
 
 
 def _numbers(content: object) -> dict[str, float]:
-    return {key: value for key, value in _table(content).items() if isinstance(value, int | float)}
+    """Of a table its numbers, of which JSON has those that are not finite as texts."""
+    return {
+        key: float(value) if isinstance(value, str) else value
+        for key, value in _table(content).items()
+        if isinstance(value, int | float) or value in ("nan", "inf", "-inf")
+    }
 
 
 def table_of_runs(runs: Iterable[Run], metric: str, width: int | None = None) -> list[str]:

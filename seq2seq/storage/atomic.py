@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import json
+import math
 import os
 import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -117,6 +120,20 @@ def remove(path: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     r"""Write ``text`` as UTF-8 with "\n" line ends, under a temporary name first."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, fields: Mapping[str, Any]) -> None:
+    """Write ``fields`` as JSON, which has no NaN or infinity: those become the texts "nan", "inf" and "-inf"."""
+    plain = json.dumps(_finite(fields), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, plain + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import shutil
 from pathlib import Path
@@ -75,6 +76,17 @@ def training_state(model: Seq2Seq) -> dict[str, Any]:
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
     return RunDirectory(tmp_path / "runs" / "one", CONFIG, PAIR)
+
+
+def test_metrics_that_are_not_finite_are_valid_json(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run", CONFIG, PAIR)
+    run.save("best", new_model(1), 1, 0, {"ppl": math.inf, "loss": math.nan})
+    run.finish({"best": {"ppl": math.inf}})
+    for path in (run.path / "best" / "checkpoint.json", run.path / "result.json"):
+        json.loads(path.read_text("utf-8"), parse_constant=pytest.fail)
+    metrics = read_info(run.path / "best").metrics
+    assert metrics["ppl"] == math.inf
+    assert math.isnan(metrics["loss"])
 
 
 @pytest.mark.parametrize("tie", TIES)

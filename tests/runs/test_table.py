@@ -52,6 +52,13 @@ def test_loss_is_better_lower() -> None:
     assert [line.split()[0] for line in table_of_runs(runs, "valid loss")] == ["run", "c", "a", "b"]
 
 
+def test_numbers_that_are_not_finite_are_texts_in_json(tmp_path: Path) -> None:
+    path = new_run(tmp_path / "run")
+    write(path / "result.json", {"best": {"ppl": "inf", "loss": "nan", "bleu": "best"}, "steps": 3})
+    scores = read_run(path, ("ppl", "loss", "bleu")).scores
+    assert {name: str(value) for name, value in scores.items()} == {"valid ppl": "inf", "valid loss": "nan"}
+
+
 def test_headings_tell_settings_apart() -> None:
     one, other = (
         {"attention.name": a, "optimizer.name": b, "model.size": c, "attention.size": c}

@@ -1,6 +1,8 @@
 """Whole or not at all: what is there after success, failure and death half-way."""
 
 import errno
+import json
+import math
 import os
 import re
 import stat
@@ -11,7 +13,14 @@ from pathlib import Path
 import pytest
 
 from seq2seq.storage import atomic
-from seq2seq.storage.atomic import atomic_directory, recover, write_text
+from seq2seq.storage.atomic import atomic_directory, recover, write_json, write_text
+
+
+def test_json_without_numbers_that_it_does_not_have(tmp_path: Path) -> None:
+    fields = {"a": math.inf, "b": [-math.inf, {"c": math.nan}, (1.5, 2)], "ü": "NaN", "d": None, "e": True}
+    write_json(tmp_path / "fields.json", fields)
+    plain = {"a": "inf", "b": ["-inf", {"c": "nan"}, [1.5, 2]], "ü": "NaN", "d": None, "e": True}
+    assert json.loads((tmp_path / "fields.json").read_text("utf-8"), parse_constant=pytest.fail) == plain
 
 
 def contents(directory: Path) -> dict[str, bytes]:
