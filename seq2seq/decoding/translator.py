@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -11,13 +12,15 @@ from torch import Tensor
 from seq2seq.data.batch import TokenizedPairs, pad
 from seq2seq.data.loader import bucket
 from seq2seq.decoding.int8 import quantized_copy
-from seq2seq.decoding.search import Hypothesis, SpecialTokens, search
+from seq2seq.decoding.search import Hypothesis, SpecialTokens, max_length, search
 from seq2seq.machine import FP32, Precision
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
 from seq2seq.settings.rules import check_decode
 from seq2seq.settings.schema import DecodeConfig
 from seq2seq.text.tokenizer import BOS, EOS, PAD, UNK
 from seq2seq.text.tokenizer_pair import TokenizerPair
+
+logger = logging.getLogger(__name__)
 
 
 class Candidate(NamedTuple):
@@ -121,6 +124,23 @@ class Translator:
         most = self.decode.max_src_tokens
         encoded = self.tokenizers.src.encode(lines)
         return [ids[:most] for ids in encoded], [len(ids) > most for ids in encoded]
+
+    def encode_pairs(self, src: Sequence[str], ref: Sequence[str]) -> tuple[TokenizedPairs, int]:
+        """Token ids of sources and references, for teacher forcing, and how many references were cut.
+
+        None is longer than what search reads or writes; a message counts those that were.
+        """
+        sources, cut = self.encode(src)
+        most_src, most = self.decode.max_src_tokens, max_length(self.decode, self.decode.max_src_tokens)
+        references = self.tokenizers.tgt.encode(ref)
+        cut_references = sum(len(ids) > most for ids in references)
+        if any(cut) or cut_references:
+            logger.warning(
+                "too long and cut: %d of %d sources, at decode.max_src_tokens=%d, and for loss and perplexity %d "
+                "references, at %d tokens",
+                *(sum(cut), len(cut), most_src, cut_references, most),
+            )
+        return TokenizedPairs(sources, [ids[:most] for ids in references]), cut_references
 
     @torch.inference_mode()
     def _search(self, sources: Sequence[Sequence[int]]) -> list[list[Hypothesis]]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seq2seq.data.batch import TokenizedPairs
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.evaluation.metrics import Score, all_scores, bleu
 from seq2seq.evaluation.teacher_forcing import perplexity, teacher_forced_loss
-from seq2seq.storage.atomic import atomic_directory, write_text
+from seq2seq.storage.atomic import atomic_directory, write_json, write_text
 from seq2seq.tables import table
 from seq2seq.text.words import token_bleu
 
@@ -29,6 +27,7 @@ class Evaluation(NamedTuple):
     teacher_forced_ppl: float
     sentences: int
     truncated: int  # sources longer than max_src_tokens, cut to that for perplexity too
+    truncated_references: int  # for perplexity alone
     seconds: float  # to translate
     sentences_per_second: float
     translations: list[Translation]
@@ -46,7 +45,7 @@ def evaluate(
     translations = translator.translate(src)
     seconds = time.monotonic() - started
     hypotheses = [translation.text for translation in translations]
-    pairs = TokenizedPairs(translator.encode(src)[0], translator.tokenizers.tgt.encode(ref))
+    pairs, truncated_references = translator.encode_pairs(src, ref)
     loss = teacher_forced_loss(translator.model, pairs, translator.decode.batch_tokens)
     parts = bleu(hypotheses, ref, tgt_language)
     return Evaluation(
@@ -57,6 +56,7 @@ def evaluate(
         teacher_forced_ppl=perplexity(loss),
         sentences=len(src),
         truncated=sum(translation.truncated for translation in translations),
+        truncated_references=truncated_references,
         seconds=seconds,
         sentences_per_second=len(src) / seconds,
         translations=translations,
@@ -90,11 +90,11 @@ def write(directory: Path, result: Evaluation, record: Mapping[str, Any]) -> Non
     fields = {**record, **result._asdict(), "scores": {name: s._asdict() for name, s in result.scores.items()}}
     del fields["translations"]
     texts = {
-        SCORES: json.dumps(fields, indent=2, ensure_ascii=False),
         TRANSLATIONS: "\n".join(translation.text for translation in result.translations),
         ALIGNMENTS: "\n".join(map(pharaoh, result.translations)),
     }
     with atomic_directory(directory) as temporary:
+        write_json(temporary / SCORES, fields)
         for name, text in texts.items():
             write_text(temporary / name, text + "\n")
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-from seq2seq.data.batch import TokenizedPairs
 from seq2seq.data.corpus import ParallelText
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.evaluation.metrics import bleu, chrf
@@ -28,7 +27,7 @@ class Validator:
 
     def __init__(self, text: ParallelText, translator: Translator, tgt_language: str) -> None:
         self.text = text
-        self.pairs = TokenizedPairs(translator.encode(text.src)[0], translator.tokenizers.tgt.encode(text.tgt))
+        self.pairs, _ = translator.encode_pairs(text.src, text.tgt)
         self.translator = translator
         self.tgt_language = tgt_language
 

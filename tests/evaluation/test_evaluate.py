@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from reversals import new_trainer, overrides, write_reversals
 from small_models import letters_translator
 
 from seq2seq.build.evaluation import evaluation_set
+from seq2seq.data.corpus import ParallelText
 from seq2seq.decoding.translator import Candidate, Translation
 from seq2seq.errors import ConfigError, DecodingError
-from seq2seq.evaluation.evaluate import evaluate, pharaoh, report
+from seq2seq.evaluation.evaluate import evaluate, pharaoh, report, write
 from seq2seq.evaluation.teacher_forcing import perplexity
 from seq2seq.settings.schema import DecodeConfig, EvaluateConfig, FilesConfig
+from seq2seq.training.validator import Validator
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +153,34 @@ def test_perplexity_is_of_sources_cut_as_for_translating() -> None:
     assert whole.teacher_forced_ppl != pytest.approx(ours.teacher_forced_ppl, rel=1e-4)
     assert "truncated" in report(ours)
     assert "truncated" not in report(whole)
+
+
+def test_references_beyond_what_search_writes_do_not_count(tmp_path: Path) -> None:
+    """Neither for perplexity nor in the validation of training."""
+    translator = letters_translator(max_src_tokens=3, beam_size=1)
+    src, long, cut = ["a b c", "k l"], ["b a c d " + "k " * 5000, "k"], ["b a c d", "k"]
+    ours, theirs = evaluate(translator, src, long, "", 0), evaluate(translator, src, cut, "", 0)
+    assert ours.teacher_forced_ppl == pytest.approx(theirs.teacher_forced_ppl, rel=1e-6)
+    assert (ours.truncated_references, theirs.truncated_references) == (1, 0)
+    valid, shorter = (Validator(ParallelText(src, text, [1, 2]), translator, "") for text in (long, cut))
+    assert valid.pairs == shorter.pairs
+
+
+def test_what_is_not_finite_is_written_as_text(tmp_path: Path) -> None:
+    def refused(constant: str) -> None:
+        raise AssertionError(constant)
+
+    result = evaluate(letters_translator(beam_size=1), ["a b c"], ["b a"], "", 0)
+    write(tmp_path / "evaluation", result._replace(teacher_forced_ppl=math.inf), {})
+    scores = json.loads((tmp_path / "evaluation" / "scores.json").read_text(), parse_constant=refused)
+    assert scores["teacher_forced_ppl"] == "inf"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_is_not_read_twice(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    line = refused(capsys, f"run={run}", f"src_file={tmp_path / 'pipe'}", f"ref_file={tmp_path / 'pipe'}")
+    assert line.startswith(f"src_file={tmp_path / 'pipe'}: a pipe, but the file is read twice")
 
 
 def test_few_lines_with_blank_ones_are_scored_without_an_interval(caplog: pytest.LogCaptureFixture) -> None:
