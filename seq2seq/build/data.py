@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from seq2seq.data.corpus import ParallelText
 from seq2seq.data.loader import BatchLoader
 from seq2seq.errors import ConfigError, DataError
 from seq2seq.resources import shipped
+from seq2seq.runs.sources import Source
 from seq2seq.settings.schema import (
     DataConfig,
     FilesConfig,
@@ -23,6 +26,7 @@ from seq2seq.settings.schema import (
     TrainConfig,
     WordConfig,
 )
+from seq2seq.storage.integrity import sha256
 from seq2seq.text.subwords import SubwordTokenizer
 from seq2seq.text.tokenizer import Sampling, Tokenizer
 from seq2seq.text.tokenizer_pair import TokenizerPair
@@ -69,6 +73,34 @@ def read_split(data: DataConfig, split: str) -> ParallelText:
     """
     paths = split_paths(data, split)
     return corpus.read_tsv(*paths) if len(paths) == 1 else corpus.read_parallel(*paths)
+
+
+def read_sources(config: TrainConfig) -> tuple[ParallelText, ParallelText, dict[str, Source]]:
+    """The training and the validation split, and with their hashes and files all that a run is made from.
+
+    The hash of text is that of its lines as they are read, so that a compressed copy is the same.
+
+    Raises:
+        DataError: a file is missing or malformed.
+    """
+    texts = [read_split(config.data, split) for split in SPLITS[:2]]
+    sources = {}
+    for split, text in zip(SPLITS, texts, strict=False):
+        files = split_paths(config.data, split)
+        for side, file, lines in (("src", files[0], text.src), ("tgt", files[-1], text.tgt)):
+            sources[f"data.{split}.{side}"] = Source(str(file), _hash_of(lines))
+    if isinstance(config.tokenizer, WordConfig):
+        for key in ("src_vectors", "tgt_vectors"):
+            if (vectors := getattr(config.tokenizer, key)) and Path(vectors).is_file():
+                sources[f"tokenizer.{key}"] = Source(vectors, sha256(Path(vectors)))
+    return texts[0], texts[1], sources
+
+
+def _hash_of(lines: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()
 
 
 def tokenizers(config: TrainConfig, train: ParallelText) -> tuple[TokenizerPair, TokenizedPairs]:

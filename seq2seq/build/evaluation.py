@@ -15,10 +15,11 @@ from seq2seq.build.data import has_split, read_split, split_paths
 from seq2seq.build.inference import LoadedRun
 from seq2seq.data import corpus
 from seq2seq.data.corpus import ParallelText
-from seq2seq.errors import ConfigError
+from seq2seq.errors import ConfigError, DataError
 from seq2seq.evaluation import metrics
 from seq2seq.model.seq2seq import parameter_device
-from seq2seq.runs.layout import BEST, CONFIG, EVALUATIONS
+from seq2seq.runs.layout import BEST, EVALUATIONS, run_of
+from seq2seq.runs.ownership import refuse_strangers
 from seq2seq.settings.schema import DataConfig, EvaluateConfig, Multi30kConfig
 from seq2seq.storage.integrity import sha256
 
@@ -49,8 +50,17 @@ def evaluation_set(settings: EvaluateConfig, data: DataConfig) -> EvaluationSet:
         return _own_files(settings)
     if not has_split(data, settings.split):
         raise ConfigError(f"split={settings.split}: the run has none; give src_file=… and ref_file=… instead")
-    text = read_split(data, settings.split)
-    return EvaluationSet(settings.split, _hashes(split_paths(data, settings.split)), text)
+    if isinstance(data, Multi30kConfig) and data.root is not None:
+        _require(data.root, "data_root=…")
+    paths = split_paths(data, settings.split)
+    for path in paths:
+        _require(str(path), "src_file=… and ref_file=… instead")
+    return EvaluationSet(settings.split, _hashes(paths), read_split(data, settings.split))
+
+
+def _require(path: str, remedy: str) -> None:
+    if not Path(path).exists():
+        raise DataError(f"{path}: no such file or directory; give {remedy}")
 
 
 def _own_files(settings: EvaluateConfig) -> EvaluationSet:
@@ -60,6 +70,8 @@ def _own_files(settings: EvaluateConfig) -> EvaluationSet:
     if settings.split != EvaluateConfig.split or settings.data_root is not None:
         raise ConfigError(f"src_file={settings.src_file}: give no split= or data_root= with it")
     source, reference = Path(settings.src_file), Path(settings.ref_file)
+    _require(settings.src_file, "another src_file=…")
+    _require(settings.ref_file, "another ref_file=…")
     for key, path in (("src_file", source), ("ref_file", reference)):
         if path.is_fifo():
             raise ConfigError(f"{key}={path}: a pipe, but the file is read twice; write it to a file first")
@@ -75,16 +87,22 @@ def _hashes(paths: tuple[Path, ...]) -> dict[str, str]:
 
 
 def evaluation_path(settings: EvaluateConfig, loaded: LoadedRun, name: str) -> Path:
-    """The evaluation's directory, beside best/ or in a copy of it: ``name``, then settings unlike the run's."""
-    in_run = (loaded.path.parent / CONFIG).exists()
+    """The evaluation's directory, beside best/ or in a copy of it: ``name``, then settings unlike the run's.
+
+    Raises:
+        ConfigError: it holds files that no evaluation wrote.
+    """
+    directory = run_of(loaded.path)
+    in_run = directory != loaded.path
     parts = [loaded.path.name] if in_run and loaded.path.name != BEST else []
     usual = vars(loaded.config.decode)
     for key, value in vars(loaded.translator.decode).items():
         if value != usual[key]:
             parts.append(f"{key.removesuffix('_size')}-{value}".lower())
     parts += [value for value in (settings.machine.precision, settings.machine.device) if value != "auto"]
-    directory = loaded.path.parent if in_run else loaded.path
-    return directory / EVALUATIONS / "_".join([name, *parts]).replace(":", "-")
+    path = directory / EVALUATIONS / "_".join([name, *parts]).replace(":", "-")
+    refuse_strangers(path)
+    return path
 
 
 def record(settings: EvaluateConfig, loaded: LoadedRun, data: EvaluationSet) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from seq2seq.runs.checkpoint import (
     load_weights,
     read_info,
 )
-from seq2seq.runs.layout import CONFIG, TOKENIZER
+from seq2seq.runs.layout import CONFIG, TOKENIZER, located, run_of
 from seq2seq.settings.compose import overridden, read_train_config
 from seq2seq.settings.rules import check
 from seq2seq.settings.schema import DecodeConfigOverrides, MachineConfig, TrainConfig, keys_of
@@ -48,7 +48,7 @@ def load_run(
     computer = computer or MachineConfig()
     path = checkpoint_path(Path(run), checkpoint)
     info = read_info(path)
-    config = read_train_config(path / CONFIG)
+    config = located(read_train_config(path / CONFIG), run_of(path))
     pair = TokenizerPair.load(path / TOKENIZER)
     check_vocabulary(path, info, pair)
     net = model(config, len(pair.src), len(pair.tgt))

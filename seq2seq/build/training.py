@@ -5,27 +5,31 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from seq2seq import machine
-from seq2seq.build.data import batches, has_split, read_split, tokenizers
+from seq2seq.build.data import batches, has_split, read_sources, read_split, tokenizers
 from seq2seq.build.model import model
 from seq2seq.data import corpus
 from seq2seq.data.loader import BatchLoader
 from seq2seq.decoding.translator import Translator
-from seq2seq.errors import DataError
+from seq2seq.errors import ConfigError, DataError
 from seq2seq.evaluation.metrics import check_language
 from seq2seq.model import Seq2Seq
+from seq2seq.runs import sources
 from seq2seq.runs.checkpoint import RunDirectory, check_vocabulary, load_weights, read_info, read_training
-from seq2seq.runs.directory import begin, resume
-from seq2seq.runs.layout import run_path
+from seq2seq.runs.directory import REMEDY, begin, resume
+from seq2seq.runs.layout import absolute, run_path
 from seq2seq.settings.compose import to_yaml
 from seq2seq.settings.schema import ScheduleConfig, TrainConfig, TrainerConfig, WordConfig
 from seq2seq.text.tokenizer_pair import TokenizerPair
 from seq2seq.text.words import load_vectors
 from seq2seq.training.optim import SCHEDULES, Ema, new_optimizer
+from seq2seq.training.state import TrainState
 from seq2seq.training.tracker import Tracker, Written
 from seq2seq.training.trainer import Trainer
 from seq2seq.training.validator import Validator
@@ -34,11 +38,21 @@ logger = logging.getLogger(__name__)
 
 
 def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
-    """Read the data, train the tokenizers, build the model and its trainer; resume from ``checkpoint``, if any."""
+    """Read the data, train the tokenizers, build the model and its trainer; resume from ``checkpoint``, if any.
+
+    Raises:
+        UserError: something is missing or wrong; an earlier run is unchanged then.
+    """
+    path, settings = run_path(config), to_yaml(absolute(config))
+    state = read_training(checkpoint) if checkpoint else {}
+    _refuse_less(path, state, config.trainer)
     torch.manual_seed(config.seed)
     check_language(config.data.tgt)
     device = machine.resolve_device(config.machine.device)
-    valid, pair, loader = _data(config)
+    train, valid, made_from = read_sources(config)
+    if checkpoint:
+        sources.check(path, made_from)
+    valid, pair, loader = _data(config, train, valid)
     net = model(config, len(pair.src), len(pair.tgt))
     if isinstance(config.tokenizer, WordConfig):
         use_pretrained_vectors(net, config.tokenizer, pair)
@@ -53,29 +67,44 @@ def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
     precision = machine.choose_precision(config.machine.precision, device)
     decode = dataclasses.replace(config.decode, beam_size=config.trainer.valid_beam_size, num_best=1)
     validator = Validator(valid, Translator(net, pair, decode, precision), config.data.tgt)
-    path, settings = run_path(config), to_yaml(config)
     if checkpoint is None:
         begin(path)  # only once everything else is ready
         run, tracker = RunDirectory(path, settings, pair), Tracker(path)
+        sources.record(path, made_from)
         tracker.config(config)
         return trainer(config, net, loader, validator, run, tracker, precision)
-    info, state = read_info(checkpoint), read_training(checkpoint)
+    info = read_info(checkpoint)
     check_vocabulary(checkpoint, info, pair)
     load_weights(checkpoint, net)
     resume(path)
     tracker = Tracker(path, Written(info.step, state.pop("written")))
     resumed = trainer(config, net, loader, validator, RunDirectory(path, settings, pair), tracker, precision)
+    sources.record(path, made_from)
     resumed.load_state_dict(state)
     logger.info("resuming from %s, update %s", checkpoint, f"{info.step:,}")
     return resumed
 
 
-def _data(config: TrainConfig) -> tuple[corpus.ParallelText, TokenizerPair, BatchLoader]:
+def _refuse_less(path: Path, state: Mapping[str, Any], settings: TrainerConfig) -> None:
+    """Raise ``ConfigError`` if the training saved in ``state`` has passed a limit of ``settings``."""
+    saved = TrainState()
+    if state:
+        saved.load_state_dict(state.get("state", {}))
+    if limit := saved.beyond(settings):
+        raise ConfigError(
+            f"{limit}: {path} has gone beyond it (update {saved.step:,}, epoch {saved.epoch:,}) and can't become "
+            f"shorter: {REMEDY}"
+        )
+
+
+def _data(
+    config: TrainConfig, train: corpus.ParallelText, valid: corpus.ParallelText
+) -> tuple[corpus.ParallelText, TokenizerPair, BatchLoader]:
     """The validation split, the tokenizers and the batches; logs a table of what was read, dropped and kept."""
-    train, report = corpus.clean("train", read_split(config.data, "train"))
+    train, report = corpus.clean("train", train)
     if len(train) < 2:
         raise DataError("train: a single sentence pair; a corpus has a sentence a line, each ended by a newline")
-    valid, valid_report = corpus.clean("valid", read_split(config.data, "valid"), train)
+    valid, valid_report = corpus.clean("valid", valid, train)
     reports = [valid_report]
     if has_split(config.data, "test"):
         reports.append(corpus.clean("test", read_split(config.data, "test"), train)[1])

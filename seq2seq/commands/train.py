@@ -24,13 +24,14 @@ def main() -> None:
 def train(settings: TrainConfig) -> float:
     """Train; returns the best value of trainer.metric, for sweeps."""
     from seq2seq import machine  # torch takes seconds to import: settings are checked first
-    from seq2seq.build.data import has_split
+    from seq2seq.build.data import has_split, read_sources
     from seq2seq.build.training import training
-    from seq2seq.runs import directory
+    from seq2seq.runs import directory, sources
     from seq2seq.training.stopping import STOPPED_STATUS, StopRequest
 
     metric, path = settings.trainer.metric, run_path(settings)
     if result := directory.finished_result(settings):
+        sources.check(path, read_sources(settings)[-1])
         print(f"nothing to do: {path} is finished ({result['stopped']}); overwrite=true would start over")
         return float(result["best"][metric])
     with directory.opened(settings), StopRequest() as stop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -162,7 +163,7 @@ def write_cleaned(checkup: Checkup, data: DataConfig, originals: Sequence[Path],
 
     Raises:
         DataError: a split's sides do not belong together line by line.
-        ConfigError: one of the corpus's own files, ``originals``, would be replaced.
+        ConfigError: a file would be replaced, or can't be written; first of all one of the corpus, ``originals``.
     """
     copies = {name: [directory / f"{name}.{code}" for code in (data.src, data.tgt)] for name in checkup.splits}
     for name, split in checkup.splits.items():
@@ -174,11 +175,23 @@ def write_cleaned(checkup: Checkup, data: DataConfig, originals: Sequence[Path],
     for name, targets in copies.items():
         if kept & {target.resolve() for target in targets}:
             raise ConfigError(f"fix={directory}: the {name} files are there; choose another directory")
-    directory.mkdir(parents=True, exist_ok=True)
-    said = []
+    said, contents = [], {}
     for name, split in checkup.splits.items():
         pairs, left_out = doctor.cleaned(split.src, split.tgt)
         for side, target in enumerate(copies[name]):
-            write_text(target, "".join(f"{pair[side]}\n" for pair in pairs))
+            contents[target] = "".join(f"{pair[side]}\n" for pair in pairs)
+            _refuse_others(target, contents[target])
         said.append(f"{directory}/{name}.*: {len(pairs):,} pairs, {left_out:,} left out")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for target, text in contents.items():
+            write_text(target, text)
+    except OSError as error:
+        raise ConfigError(f"fix={directory}: {error.strerror}; choose another directory") from None
     return said
+
+
+def _refuse_others(target: Path, text: str) -> None:
+    """Raise ``ConfigError`` if ``target`` is there already, unless it is what would be written."""
+    if os.path.lexists(target) and not (target.is_file() and target.read_bytes() == text.encode()):
+        raise ConfigError(f"fix={target.parent}: {target.name} is there already; choose another directory")

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.evaluation.metrics import Score, all_scores, bleu
 from seq2seq.evaluation.teacher_forcing import perplexity, teacher_forced_loss
+from seq2seq.runs.layout import ALIGNMENTS, SCORES, TRANSLATIONS
 from seq2seq.storage.atomic import atomic_directory, write_json, write_text
 from seq2seq.tables import table
 from seq2seq.text.words import token_bleu
 
-FILES = SCORES, TRANSLATIONS, ALIGNMENTS = "scores.json", "translations.txt", "alignments.txt"
+FILES = SCORES, TRANSLATIONS, ALIGNMENTS
 
 
 class Evaluation(NamedTuple):

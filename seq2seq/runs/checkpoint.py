@@ -1,7 +1,8 @@
 """Run directories and checkpoints: which files are saved, and how they are read back.
 
     runs/NAME/
-      config.yaml  tokenizer/  train.log  metrics.jsonl  events.out.tfevents.*  result.json (when finished)
+      config.yaml  tokenizer/  sources.json  train.log  metrics.jsonl  curves.png  events.out.tfevents.*
+      result.json (when finished)
       best/        model.safetensors  config.yaml  tokenizer/  checkpoint.json
       last/        the same, and training.pt: optimizer, schedule, average, random state, position in the data
       previous/    the last/ before this one, in case last/ gets damaged
@@ -15,7 +16,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ from torch import Tensor
 from seq2seq.errors import CheckpointError
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runs.layout import CONFIG, INFO, LAST, PREVIOUS, RESULT, TOKENIZER, TRAINING, WEIGHTS
+from seq2seq.runs.ownership import refuse_strangers, remove_own, step_checkpoints, step_of
 from seq2seq.settings.schema import TrainConfig
 from seq2seq.storage.atomic import atomic_directory, write_json, write_text
 from seq2seq.storage.integrity import DENIED, check_files, identities
@@ -69,7 +70,10 @@ class RunDirectory:
 
         Raises:
             CheckpointError: it can't be written; the checkpoint saved before is unchanged.
+            ConfigError: it would replace a directory that holds files of others.
         """
+        for replaced in (name, PREVIOUS) if name == LAST else (name,):
+            refuse_strangers(self.path / replaced)
         info = CheckpointInfo(step, epoch, dict(metrics), self._tokenizers.fingerprint())
         keep = self.path / PREVIOUS if name == LAST else None
         try:
@@ -92,17 +96,17 @@ class RunDirectory:
 
     def keep_newest_steps(self, count: int) -> list[Path]:
         """Remove all step checkpoints except the newest ``count``; returns those, oldest first."""
-        steps = _step_checkpoints(self.path)
+        steps = step_checkpoints(self.path)
         cut = max(0, len(steps) - count)
         for path in steps[:cut]:
-            shutil.rmtree(path)
+            remove_own(path)
         return steps[cut:]
 
     def forget_after(self, step: int) -> None:
         """Remove the step checkpoints of later updates, which will be made again."""
-        for path in _step_checkpoints(self.path):
-            if _step_of(path) > step:
-                shutil.rmtree(path)
+        for path in step_checkpoints(self.path):
+            if step_of(path) > step:
+                remove_own(path)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Record that the run has ended, and its ``result``."""
@@ -112,14 +116,6 @@ class RunDirectory:
         write_text(directory / CONFIG, self._config_yaml)
         with atomic_directory(directory / TOKENIZER) as temporary:
             self._tokenizers.save(temporary)
-
-
-def _step_checkpoints(run: Path) -> list[Path]:
-    return sorted(run.glob("step-*"), key=_step_of)
-
-
-def _step_of(path: Path) -> int:
-    return int(path.name.removeprefix("step-"))
 
 
 def read_result(run: Path) -> dict[str, Any] | None:

@@ -11,10 +11,24 @@ from typing import Any
 
 from seq2seq.errors import CheckpointError, ConfigError
 from seq2seq.runs.checkpoint import read_info, read_result
-from seq2seq.runs.layout import BEST, CONFIG, LOCATION, REPORTING, RESULT, RESUMABLE, run_path
+from seq2seq.runs.layout import (
+    BEST,
+    CONFIG,
+    EVALUATIONS,
+    LOCATION,
+    MATERIAL,
+    PATHS,
+    REPORTING,
+    RESULT,
+    RESUMABLE,
+    SOURCES,
+    absolute,
+    run_path,
+)
+from seq2seq.runs.ownership import NAMES, REPLACED, refuse_strangers, remains, remove_own
 from seq2seq.settings.compose import read_train_config
 from seq2seq.settings.schema import LinearConfig, TrainConfig, flat
-from seq2seq.storage.atomic import recover, remove
+from seq2seq.storage.atomic import recover
 from seq2seq.storage.lock import locked
 
 logger = logging.getLogger(__name__)
@@ -31,6 +45,8 @@ REMEDY = "choose another name=, or overwrite=true to start over"
 def finished_result(config: TrainConfig) -> dict[str, Any] | None:
     """The result of this run, if its directory holds it finished; None if there is something to do.
 
+    That its data is the same is to be checked with ``sources.check``.
+
     Raises:
         ConfigError: the directory holds another run, or one that ``resume`` does not allow to resume.
     """
@@ -41,9 +57,11 @@ def finished_result(config: TrainConfig) -> dict[str, Any] | None:
         raise ConfigError(f"resume=must: {path} holds no run to resume; resume=auto would begin one")
     if not begun:
         return None
-    made, asked = flat(read_train_config(path / CONFIG)), flat(config)
+    made, asked = flat(absolute(read_train_config(path / CONFIG))), flat(absolute(config))
     free = LOCATION + STARTING + REPORTING + (() if isinstance(config.schedule, LinearConfig) else LENGTH)
-    _refuse_changes(path, {key: (made.get(key), asked[key]) for key in asked if not key.startswith(free)})
+    material = () if (path / SOURCES).exists() else MATERIAL  # else their content counts, not their paths
+    compared = [key for key in asked if key.startswith(material) or not key.startswith(free + PATHS)]
+    _refuse_changes(path, {key: (made.get(key), asked[key]) for key in compared})
     result = read_result(path)
     if result is not None and all(made.get(key) == asked[key] for key in LENGTH):
         return result
@@ -64,7 +82,8 @@ def opened(config: TrainConfig) -> Iterator[Path]:
     """Make the run's directory, or recover it after a process that died there, and lock it for the block.
 
     Raises:
-        ConfigError: it can't be written, holds something other than a run, or another process is training there.
+        ConfigError: it can't be written; it holds something other than a run, or files of others that the run
+            would replace; or another process is training there.
     """
     path = run_path(config)
     new = [directory for directory in (path, *path.parents) if not directory.exists()]
@@ -76,9 +95,11 @@ def opened(config: TrainConfig) -> Iterator[Path]:
         raise ConfigError(
             f"{path}: can't be written ({error.strerror}); choose another runs_dir= or name="
         ) from None
-    _refuse_strangers(path)
+    _refuse_other_directories(path)
+    for name in REPLACED:
+        refuse_strangers(path / name)
     with locked(path / LOCK):
-        recover(path)
+        recover(path, NAMES)
         try:
             yield path
         finally:
@@ -95,7 +116,7 @@ def _remove_unused(path: Path, new: list[Path]) -> None:
                 directory.rmdir()
 
 
-def _refuse_strangers(path: Path) -> None:
+def _refuse_other_directories(path: Path) -> None:
     """Raise ``ConfigError`` if there are files but no run, so that none of them is ever replaced or removed."""
     if (path / CONFIG).exists():
         read_train_config(path / CONFIG)
@@ -120,7 +141,7 @@ def checkpoint_to_resume(config: TrainConfig) -> Path | None:
             logger.warning("passed over: %s", error)
         else:
             for damaged in checkpoints[:i]:  # else the next save would replace the whole one with it
-                remove(damaged)
+                remove_own(damaged)
             return checkpoint
     raise CheckpointError(f"{path}: no checkpoint to resume from is whole; {REMEDY}")
 
@@ -131,9 +152,12 @@ def resume(path: Path) -> None:
 
 
 def begin(path: Path) -> None:
-    """Remove an earlier run, if any; its settings last, since without them it is not recognised as a run."""
-    config = path / CONFIG
-    for file in path.iterdir():
-        if file.name not in KEPT and file != config:
-            remove(file)
-    config.unlink(missing_ok=True)
+    """Remove the files of an earlier run, if any, and no others.
+
+    Its settings, without which it is not recognised as a run, and the record of its data stay until new ones
+    take their place.
+    """
+    for file in remains(path):
+        remove_own(file)
+    with suppress(OSError):  # there is none, or it holds other files
+        (path / EVALUATIONS).rmdir()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from seq2seq.errors import CheckpointError
-from seq2seq.runs.layout import BEST, CONFIG, EVALUATIONS, INFO, LAST, NO_CHOICES, REPORTING, RESULT, ROWS
+from seq2seq.runs.layout import BEST, CONFIG, EVALUATIONS, INFO, LAST, NO_CHOICES, REPORTING, RESULT, ROWS, SCORES
 from seq2seq.settings.schema import LOWER_IS_BETTER, written
 from seq2seq.tables import table
 
@@ -67,10 +67,10 @@ def read_run(path: Path, metrics: Sequence[str] = ("bleu",)) -> Run:
     best = _json(path / BEST / INFO) or _json(path / INFO)
     values = _numbers(result.get("best") or best.get("metrics"))
     scores = {valid_heading(name): values[name] for name in metrics if name in values}
-    for file in sorted([*path.glob(f"{EVALUATIONS}/*.json"), *path.glob(f"{EVALUATIONS}/*/scores.json")]):
+    for file in sorted([*path.glob(f"{EVALUATIONS}/*.json"), *path.glob(f"{EVALUATIONS}/*/{SCORES}")]):
         bleu = _numbers(_table(_table(_json(file).get("scores")).get("BLEU")))
         if "value" in bleu:
-            scores[f"{file.parent.name if file.name == 'scores.json' else file.stem} BLEU"] = bleu["value"]
+            scores[f"{file.parent.name if file.name == SCORES else file.stem} BLEU"] = bleu["value"]
     end = _numbers(result or last or best)
     updates = end.get("steps", end.get("step"))
     return Run(path.name, _read_choices(path / CONFIG), scores, updates, end.get("seconds"), _state(path, result))

@@ -96,14 +96,14 @@ def _exchange(one: Path, other: Path) -> bool:
     return status == 0
 
 
-def recover(directory: Path) -> None:
-    """Repair ``directory`` after a process died while writing there.
+def recover(directory: Path, names: str) -> None:
+    """Repair ``directory`` after a process died while writing files there; ``names`` is a pattern of their names.
 
     Whatever it was about to replace is put back; whatever it had not finished is removed.
     """
     for left in directory.iterdir():
-        ours = re.fullmatch(r"\.(.+)\.(?:[0-9a-f]{16}|\d+)\.(old|tmp)", left.name)
-        if ours and ours[2] == "old" and not (directory / ours[1]).exists():
+        ours = re.fullmatch(rf"\.({names})\.(?:[0-9a-f]{{16}}|\d+)\.(old|tmp)", left.name)
+        if ours and ours.groups()[-1] == "old" and not (directory / ours[1]).exists():
             left.rename(directory / ours[1])
         elif ours:
             remove(left)

@@ -64,6 +64,16 @@ class TrainState:
             return f"max_epochs={settings.max_epochs}"
         return None
 
+    def beyond(self, settings: TrainerConfig) -> str | None:
+        """The limit in ``settings`` that training has passed; None if it could still have ended there."""
+        if settings.max_steps is not None and self.step > settings.max_steps:
+            return f"trainer.max_steps={settings.max_steps}"
+        if settings.max_epochs is not None and (self.epoch, self.batch) > (settings.max_epochs, 0):
+            return f"trainer.max_epochs={settings.max_epochs}"
+        if settings.patience is not None and self.waited > settings.patience:
+            return f"trainer.patience={settings.patience}"
+        return None
+
     def state_dict(self) -> dict[str, Any]:
         """All fields."""
         return dict(vars(self))

@@ -16,11 +16,10 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from seq2seq.decoding.translator import Translation
-from seq2seq.runs.layout import NO_CHOICES, ROWS
+from seq2seq.runs.layout import CURVES, EVENTS, NO_CHOICES, ROWS
 from seq2seq.settings.compose import to_yaml
 from seq2seq.settings.schema import TrainConfig, flat, training_keys
 
-EVENTS, CURVES = "events.out.tfevents.*", "curves.png"
 FIRST_HPARAMS = (r"model\.\w+_(size|layers)", r"model\.dropout\.\w+", r"optimizer\.lr")
 """TensorBoard sorts columns by name; a number before the name puts these columns first."""
 SECTIONS = {"average": "valid_average"}
