@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
-from seq2seq.data.checkup import RawSplit, check_up, report
+from seq2seq.data.checkup import Checkup, RawSplit, check_up, report, write_cleaned
 from seq2seq.data.corpus import ParallelText
+from seq2seq.errors import ConfigError
 from seq2seq.settings.schema import FilesConfig
 from seq2seq.text.tokenizer_pair import TokenizerPair
 from seq2seq.text.words import WordTokenizer
@@ -46,3 +50,41 @@ def test_what_stops_training_needs_no_tokenizers(spoiled: RawSplit) -> None:
     examined = check_up({"train": spoiled}, FilesConfig(), tokenizers_of)
     assert examined.stops_training
     assert "stops with an error" in report(examined)
+
+
+def clean(directory: Path, originals: list[Path]) -> list[str]:
+    splits = {name: split(name, [b"a", b"", b"c"], [b"A", b"B", b"C"]) for name in ("train", "valid")}
+    return write_cleaned(Checkup({}, {name: [] for name in splits}, splits), FilesConfig(), originals, directory)
+
+
+def test_a_cleaned_copy_can_be_written_again_and_replaces_nothing_else(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    for _ in range(2):
+        assert clean(copy, [])[0] == f"{copy}/train.*: 2 pairs, 1 left out"
+        assert (copy / "train.de").read_text() == "a\nc\n"
+    for name in ("valid.en", "train.de"):
+        for path in copy.iterdir():
+            path.unlink()
+        (copy / name).write_text("another corpus\n")
+        with pytest.raises(ConfigError, match=f"fix={copy}: {name} is there already; choose another directory"):
+            clean(copy, [])
+        assert {path.name: path.read_text() for path in copy.iterdir()} == {name: "another corpus\n"}
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_a_link_to_the_corpus_is_not_replaced(tmp_path: Path, link: Callable[[Path, Path], None]) -> None:
+    original = tmp_path / "train.txt"
+    original.write_text("a\n\nc\n")
+    (tmp_path / "copy").mkdir()
+    link(tmp_path / "copy" / "train.de", original)
+    with pytest.raises(ConfigError, match="choose another directory"):
+        clean(tmp_path / "copy", [original])
+    assert (tmp_path / "copy" / "train.de").samefile(original)
+    assert original.read_text() == "a\n\nc\n"
+    assert len([*(tmp_path / "copy").iterdir()]) == 1
+
+
+def test_a_file_in_the_place_of_the_copy_is_named(tmp_path: Path) -> None:
+    (tmp_path / "copy").write_text("mine")
+    with pytest.raises(ConfigError, match=f"fix={tmp_path}/copy: File exists; choose another directory"):
+        clean(tmp_path / "copy", [])

@@ -19,10 +19,10 @@ from small_models import letters_translator
 from seq2seq.build.evaluation import evaluation_set
 from seq2seq.data.corpus import ParallelText
 from seq2seq.decoding.translator import Candidate, Translation
-from seq2seq.errors import ConfigError, DecodingError
+from seq2seq.errors import ConfigError, DataError, DecodingError
 from seq2seq.evaluation.evaluate import evaluate, pharaoh, report, write
 from seq2seq.evaluation.teacher_forcing import perplexity
-from seq2seq.settings.schema import DecodeConfig, EvaluateConfig, FilesConfig
+from seq2seq.settings.schema import DecodeConfig, EvaluateConfig, FilesConfig, Multi30kConfig
 from seq2seq.training.validator import Validator
 
 
@@ -247,6 +247,41 @@ def test_training_that_overflows_ends_in_one_line(run: Path) -> None:
     trainer = new_trainer(*overrides(run.parents[1], *rate, *often))
     with pytest.raises(DecodingError, match=r"train again with a lower optimizer\.lr$"):
         trainer.train()
+
+
+def test_notes_beside_an_evaluation_are_not_replaced(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notes = own / "evaluation" / "test_beam-1" / "notes.txt"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("mine")
+    line = refused(capsys, f"run={own}", "decode.beam_size=1", "bootstrap=0")
+    assert line == f"{notes} was not written by seq2seq and would be lost: move it elsewhere"
+
+
+def test_the_data_is_found_from_elsewhere_and_after_a_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for directory in ("project/corpus", "elsewhere"):
+        (tmp_path / directory).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "project")
+    data = write_reversals(Path("corpus"), {"train": 60, "valid": 6, "test": 8})
+    new_trainer(*overrides(data, "trainer.max_steps=1", "runs_dir=runs", "name=run")).train()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    names = evaluated(Path("../project/runs/run"))
+    assert [*names["test"]["files"]] == [f"{tmp_path}/project/corpus/test.{side}" for side in ("src", "tgt")]
+    (tmp_path / "project").rename(tmp_path / "moved")
+    run = tmp_path / "moved" / "runs" / "run"
+    names = evaluated(run)
+    assert [*names["test"]["files"]] == [f"{tmp_path}/moved/corpus/test.{side}" for side in ("src", "tgt")]
+    (tmp_path / "moved" / "corpus" / "test.src").unlink()
+    lost = f"{tmp_path}/project/corpus/test.src: no such file or directory; give src_file=… and ref_file=… instead"
+    assert refused(capsys, f"run={run}") == lost
+    lost = "nothing: no such file or directory; give another src_file=…"
+    assert refused(capsys, f"run={run}", "src_file=nothing", "ref_file=nothing") == lost
+
+
+def test_a_root_that_has_gone_is_named_with_its_override() -> None:
+    with pytest.raises(DataError, match=r"^/nowhere: no such file or directory; give data_root=…$"):
+        evaluation_set(EvaluateConfig(run="runs/x"), Multi30kConfig(root="/nowhere"))
 
 
 def test_a_split_that_the_run_lacks() -> None:

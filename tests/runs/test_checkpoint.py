@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from seq2seq.errors import CheckpointError
+from seq2seq.errors import CheckpointError, ConfigError
 from seq2seq.model import ATTENTIONS, BRIDGES, Decoder, Embedding, Encoder, Seq2Seq
 from seq2seq.runs import checkpoint
 from seq2seq.runs.checkpoint import (
@@ -317,6 +317,32 @@ def test_the_newest_steps_are_kept_by_number(run: RunDirectory) -> None:
     assert run.keep_newest_steps(0) == []
     assert list(run.path.glob("step-*")) == []
     assert read_info(run.path / "best").step == 50
+
+
+def test_directories_that_are_no_checkpoints_are_neither_counted_nor_removed_nor_replaced(
+    run: RunDirectory,
+) -> None:
+    model = new_model(1)
+    run.save("step-3", model, 3, 0, METRICS)
+    for name in ("step-9", "step-notes", "step-3"):
+        (run.path / name).mkdir(exist_ok=True)
+        (run.path / name / "notes.txt").write_text("mine")
+    assert [path.name for path in run.keep_newest_steps(7)] == ["step-3"]
+    with pytest.raises(ConfigError, match=r"step-9/notes\.txt was not written by seq2seq"):
+        run.save("step-9", model, 9, 0, METRICS)
+    run.forget_after(1)
+    left = {str(path.relative_to(run.path)) for path in run.path.glob("step-*/*")}
+    assert left == {"step-9/notes.txt", "step-notes/notes.txt", "step-3/notes.txt"}
+
+
+def test_a_save_replaces_no_notes_in_the_one_before_it(run: RunDirectory) -> None:
+    model = new_model(1)
+    for step in (1, 2):
+        run.save("last", model, step, 0, METRICS)
+    (run.path / "previous" / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"previous/notes\.txt was not written by seq2seq"):
+        run.save("last", model, 3, 0, METRICS)
+    assert read_info(run.path / "last").step == 2
 
 
 def test_a_result_is_there_once_the_run_is_finished(run: RunDirectory) -> None:

@@ -13,8 +13,12 @@ from safetensors.torch import load_file
 from seq2seq.build.training import training
 from seq2seq.errors import ConfigError, DataError
 from seq2seq.runs import directory
+from seq2seq.runs.checkpoint import RunDirectory
 from seq2seq.runs.layout import run_path
+from seq2seq.settings.compose import to_yaml
 from seq2seq.settings.schema import TrainConfig
+from seq2seq.text.tokenizer_pair import TokenizerPair
+from seq2seq.text.words import WordTokenizer
 
 SMALL = ["trainer.batch_tokens=150", "trainer.num_samples=0", "schedule.warmup_steps=2"]
 
@@ -77,6 +81,25 @@ def test_what_another_has_put_into_the_new_directory_is_kept(data: Path) -> None
         (path / "notes.txt").write_text("kept")
         raise DataError("bad")
     assert (run_path(config) / "notes.txt").read_text() == "kept"
+
+
+@pytest.mark.parametrize("overwrite", ["true", "false"])
+def test_what_a_checkpoint_would_replace_is_refused_at_the_start(data: Path, overwrite: str) -> None:
+    config = settings_of(*overrides(data, *SMALL, "name=a", f"overwrite={overwrite}"))
+    with directory.opened(config) as path:
+        RunDirectory(path, to_yaml(config), TokenizerPair(*[WordTokenizer([])] * 2))
+    for there in ("best", "tokenizer", "previous"):
+        (path / there).mkdir(exist_ok=True)
+        (path / there / "notes.txt").write_text("mine")
+        line = f"{path}/{there}/notes.txt was not written by seq2seq and would be lost: move it elsewhere"
+        with pytest.raises(ConfigError, match=line), directory.opened(config):
+            pass
+        (path / there / "notes.txt").rename(path / f"{there}.txt")
+    with directory.opened(config):
+        directory.begin(path)
+    assert {file.name for file in path.iterdir()} == {
+        *(".lock", "config.yaml", "best.txt", "tokenizer.txt", "previous.txt"),
+    }
 
 
 def test_a_start_that_saved_nothing_does_not_bind_the_next(data: Path) -> None:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reversals import settings_of
 
-from seq2seq.runs.layout import run_path, sweep_name
+from seq2seq.runs.layout import absolute, located, run_path, sweep_name
 from seq2seq.settings.rules import check
+from seq2seq.settings.schema import flat
 
 
 @pytest.mark.parametrize(
@@ -63,3 +64,45 @@ def test_two_jobs_never_share_a_name_and_each_is_valid(jobs: list[tuple[str, str
 
 def test_path_of_a_run() -> None:
     assert run_path(settings_of("name=mine", "runs_dir=/x y")) == Path("/x y/mine")
+
+
+FILES = ["data=files", "data.train.tsv=corpus/a.tsv", "data.test.src=../b.de", "tokenizer=word", "name=x"]
+
+
+def test_paths_are_kept_absolute_but_for_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = settings_of(*FILES, "tokenizer.src_vectors=v.txt", "data.train.tgt=''")
+    kept = flat(absolute(given))
+    changed = {key: value for key, value in kept.items() if value != flat(given)[key]}
+    assert changed == {
+        "data.train.tsv": f"{tmp_path}/corpus/a.tsv",
+        "data.test.src": f"{tmp_path}/../b.de",
+        "tokenizer.src_vectors": f"{tmp_path}/v.txt",
+        "runs_dir": f"{tmp_path}/runs",
+    }
+    assert flat(absolute(absolute(given))) == kept
+    root = absolute(settings_of("data=multi30k", "data.root=m", "name=x"))
+    assert flat(root)["data.root"] == f"{tmp_path}/m"
+    assert flat(root)["data.download_dir"] == "data/multi30k"
+
+
+@pytest.mark.parametrize("version", ["this", "earlier"])
+def test_data_is_looked_for_as_kept_and_as_seen_from_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    for directory in ("one/corpus", "two/runs/x", "elsewhere"):
+        (tmp_path / directory).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "one")
+    given = settings_of(*FILES)
+    kept = absolute(given) if version == "this" else given
+    moved, before = tmp_path / "two" / "corpus" / "a.tsv", Path("corpus/a.tsv")
+    before.touch()
+    monkeypatch.chdir(tmp_path / "elsewhere" if version == "this" else tmp_path / "one")
+    run = tmp_path / "two" / "runs" / "x"
+    assert flat(located(kept, run))["data.train.tsv"] == flat(kept)["data.train.tsv"]
+    (tmp_path / "one" / "corpus").rename(moved.parent)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert flat(located(kept, run))["data.train.tsv"] == str(moved)
+    assert flat(located(kept, Path("../two/runs/x")))["data.train.tsv"] == "../two/corpus/a.tsv"
+    moved.unlink()
+    assert flat(located(kept, run))["data.train.tsv"] == flat(kept)["data.train.tsv"]

@@ -19,7 +19,8 @@ from safetensors.torch import load_file
 from seq2seq.build.training import training
 from seq2seq.errors import CheckpointError, ConfigError, DataError
 from seq2seq.runs import directory as runs
-from seq2seq.storage import atomic, integrity
+from seq2seq.runs import ownership
+from seq2seq.storage import integrity
 from seq2seq.training.tracker import Tracker, Written
 from seq2seq.training.trainer import Trainer
 
@@ -344,12 +345,16 @@ def test_a_run_without_a_checkpoint_begins_again(data: Path) -> None:
     given = overrides(data, *SMALL, "name=early")
     trainer = new_trainer(*given)
     trainer.tracker.close()
-    (trainer.run.path / "left.txt").touch()
+    (trainer.run.path / "step-3").mkdir()
+    for name in ("notes.txt", "step-3/mine.txt"):
+        (trainer.run.path / name).touch()
     settings = settings_of(*given)
     with runs.opened(settings) as path:
         assert runs.checkpoint_to_resume(settings) is None
         runs.begin(path)
-        assert [file.name for file in path.iterdir()] == [".lock"]
+        left = {".lock", "config.yaml", "sources.json", "notes.txt", "step-3"}
+        assert {file.name for file in path.iterdir()} == left
+        assert (path / "step-3" / "mine.txt").exists()
 
 
 def test_a_death_while_overwriting_leaves_no_run_to_resume(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,9 +369,9 @@ def test_a_death_while_overwriting_leaves_no_run_to_resume(data: Path, monkeypat
         removed.append(file.name)
         if len(removed) == 3:
             raise KeyboardInterrupt
-        atomic.remove(file)
+        ownership.remove_own(file)
 
-    monkeypatch.setattr(runs, "remove", dies)
+    monkeypatch.setattr(runs, "remove_own", dies)
     with pytest.raises(KeyboardInterrupt):
         runs.begin(path)
     assert (path / "config.yaml").exists()

@@ -250,10 +250,10 @@ def test_recovering_puts_back_and_clears_up(tmp_path: Path) -> None:
         (tmp_path / name / "file").write_text(name)
     for name in (".config.yaml.12.tmp", f".config.yaml.{digits}.tmp"):
         (tmp_path / name).write_text("half")
-    others = [".bashrc.old", ".mine.tmp", ".words.cafe.old", "notes.old"]
+    others = [".bashrc.old", ".mine.tmp", ".words.cafe.old", "notes.old", ".draft.12.tmp", f".draft.{digits}.old"]
     for name in others:
         (tmp_path / name).write_text("not ours")
-    recover(tmp_path)
+    recover(tmp_path, r"best|last|step-\d+|config\.yaml")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, "best", "last"])
     assert (tmp_path / "best" / "file").read_text() == f".best.{digits}.old"
     assert (tmp_path / "last" / "file").read_text() == "last"
@@ -281,7 +281,7 @@ def test_what_a_death_leaves_is_recovered(best: Path, monkeypatch: pytest.Monkey
         with pytest.raises(SystemExit), atomic_directory(best) as temporary:
             (temporary / "new").write_bytes(b"new")
     assert len(list(best.parent.iterdir())) == 2
-    recover(best.parent)
+    recover(best.parent, "best")
     assert_alone(best)
     assert contents(best) in ({"old": b"old"}, {"new": b"new"})
 

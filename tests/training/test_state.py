@@ -32,6 +32,24 @@ def test_a_missing_or_unknown_key_is_refused(name: str) -> None:
         OWNERS[name]().load_state_dict({**state, "more": 1})
 
 
+@pytest.mark.parametrize(
+    ("done", "limits", "passed"),
+    [
+        ({"step": 6, "epoch": 2}, {"max_steps": 6, "max_epochs": 2}, None),
+        ({"step": 6, "epoch": 2}, {"max_steps": 5, "max_epochs": None}, "trainer.max_steps=5"),
+        ({"step": 6, "epoch": 2}, {"max_steps": None, "max_epochs": 1}, "trainer.max_epochs=1"),
+        ({"step": 6, "epoch": 2, "batch": 1}, {"max_epochs": 2}, "trainer.max_epochs=2"),
+        ({"step": 6, "epoch": 2, "batch": 1}, {"max_epochs": 3}, None),
+        ({"step": 6, "waited": 2}, {"patience": 2}, None),
+        ({"step": 6, "waited": 2}, {"patience": 1}, "trainer.patience=1"),
+    ],
+)
+def test_a_limit_that_training_has_passed(
+    done: dict[str, int], limits: dict[str, int | None], passed: str | None
+) -> None:
+    assert TrainState(**done).beyond(TrainerConfig(**limits)) == passed  # type: ignore[arg-type]
+
+
 def test_the_names_are_those_of_format_2() -> None:
     """What earlier versions saved is to be read."""
     state = "step epoch batch waited best best_step validated validated_step seconds"
