@@ -146,7 +146,7 @@ def test_broken_connection_starts_again(site: Site, path: Path, caplog: pytest.L
     fetch(site.url, path, SHA256)
     assert path.read_bytes() == BODY
     assert site.requests == 3
-    assert f"connection closed after 1000 of {len(BODY)} bytes" in caplog.messages[0]
+    assert f"connection closed after 1000 of {len(BODY)} bytes" in caplog.text
 
 
 def test_stalled_connection(site: Site, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
