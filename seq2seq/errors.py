@@ -33,7 +33,7 @@ class CheckpointError(UserError):
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether ``error`` means that memory is too small: Python's own error, or torch's, which has no own type."""
-    said = re.search("out of memory|not enough memory|can't allocate", str(error))
+    said = re.search("out of memory|not enough memory|can't allocate|bad_alloc|calculation overflowed", str(error))
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(said))
 
 

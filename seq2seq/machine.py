@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import math
+import os
 import sys
 from typing import NamedTuple
 
@@ -41,6 +43,14 @@ def keep_freed_memory() -> bool:
     if not all(taken):
         logger.info("the C library accepts %d of 3 settings that keep freed memory; it may be slower", sum(taken))
     return all(taken)
+
+
+def memory() -> float:
+    """Bytes of main memory; infinite where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows; another name
+        return math.inf
 
 
 def resolve_device(name: str) -> torch.device:

@@ -69,7 +69,9 @@ def weights_equal(model: torch.nn.Module, path: Path) -> bool:
     ("given", "error", "said"),
     [
         ({"beam_sise": 2}, seq2seq.ConfigError, "decode.beam_sise: no such setting; did you mean beam_size?"),
-        ({"beam_size": 0}, seq2seq.ConfigError, "beam_size=0: must be at least 1"),
+        ({"beam_size": 0}, seq2seq.ConfigError, "beam_size=0: expected integer, 1 to 1,000, or null"),
+        ({"beam_size": "5"}, seq2seq.ConfigError, "beam_size=5: expected integer, 1 to 1,000, or null"),
+        ({"max_ratio": float("nan")}, seq2seq.ConfigError, "max_ratio=nan: expected number, 0 to 1,000, or null"),
         ({"beam_size": 1, "num_best": 2}, seq2seq.ConfigError, "decode.num_best=2: at most decode.beam_size=1"),
         ({"device": "gpu"}, seq2seq.ConfigError, "device=gpu: unknown; valid: auto, cpu, cuda, cuda:N, mps"),
         ({"precision": "fp16", "device": "cpu"}, seq2seq.ConfigError, "machine.precision=fp16 is for GPUs"),

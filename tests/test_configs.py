@@ -101,11 +101,11 @@ def test_decode_overrides_have_the_same_keys() -> None:
         (["attention=bahdanau", "attention.score=dot"], "attention.score: no such setting here; attention=luong has it"),
         (["+nonsense=1"], "nonsense: no such setting"),
         (["+trainer.max_stepz=1"], "trainer.max_stepz: no such setting; did you mean trainer.max_steps?"),
-        (["trainer.max_steps=abc"], "trainer.max_steps=abc: expected integer, at least 1, or null"),
-        (["model.embedding_size=0"], "model.embedding_size=0: must be at least 1"),
-        (["model.dropout.readout=1.5"], "model.dropout.readout=1.5: must be at most 0.95"),
-        (["tokenizer.character_coverage=0.9"], "tokenizer.character_coverage=0.9: must be at least 0.98"),
-        (["optimizer.lr=0"], "optimizer.lr=0.0: must be more than 0"),
+        (["trainer.max_steps=abc"], "trainer.max_steps=abc: expected integer, 1 to 1,000,000,000, or null"),
+        (["model.embedding_size=0"], "model.embedding_size=0: expected integer, 1 to 16,384"),
+        (["model.dropout.readout=1.5"], "model.dropout.readout=1.5: expected number, 0 to 0.95"),
+        (["tokenizer.character_coverage=0.9"], "tokenizer.character_coverage=0.9: expected number, 0.98 to 1"),
+        (["optimizer.lr=0"], "optimizer.lr=0.0: expected number, more than 0, at most 1,000"),
         (["attention=dot"], "attention=dot: unknown; valid: bahdanau, luong; did you mean attention=luong attention.score=dot?"),
         (["attention=bahdanu"], "attention=bahdanu: unknown; valid: bahdanau, luong; did you mean bahdanau?"),
         (["attention.score=dott"], "attention.score=dott: unknown; valid: general, dot, concat; did you mean dot?"),
@@ -126,10 +126,20 @@ def test_decode_overrides_have_the_same_keys() -> None:
         (["attention.name=bahdanau"], "attention.name=bahdanau: an option is chosen by its group; give attention=bahdanau"),
         (["model=5"], "model=5: unknown; valid: base, small"),
         (["trainer=null"], "trainer=null: unknown; valid: default"),
+        (["data=null"], "data=null: unknown; valid: phrasebook, multi30k, files"),
+        (["data=nan"], "data=nan: unknown; valid: phrasebook, multi30k, files"),
+        (["data=[1]", "seed=3"], "data=[1]: unknown; valid: phrasebook, multi30k, files"),
+        (["hydra=null"], "hydra=null: a group takes the name of an option"),
+        (["seed=" + 5000 * "9"], "seed=99999999999999999999…: too many digits"),
+        (["optimizer.lr=1e999"], "optimizer.lr=inf: expected number, more than 0, at most 1,000"),
+        (["optimizer.betas=[.9,.99,nan]"], "optimizer.betas=[0.9, 0.99, nan]: expected list of numbers, 0 to 1"),
+        (["optimizer.betas=[null,.9]"], "optimizer.betas=[null,.9]: expected list of numbers, 0 to 1"),
+        (["machine.num_threads="], "machine.num_threads=: expected integer, 1 to 1,024, or null"),
+        (["experiment=phrasebook", "tokenizer=word"], "tokenizer.vocab_size, set by experiment/phrasebook: no such setting here; tokenizer=bpe has it"),
         (["data=[phrasebook,b]"], "data=b: unknown; valid: phrasebook, multi30k, files"),
         (["model.dropout=0.2"], "model.dropout=0.2: a section, not a value; its keys are model.dropout.words, model.dropout.embedding, model.dropout.layers, model.dropout.recurrent, model.dropout.readout"),
         (["machine.fused=maybe"], "machine.fused=maybe: expected true | false"),
-        (["optimizer.betas=3"], "optimizer.betas=3: expected list of numbers"),
+        (["optimizer.betas=3"], "optimizer.betas=3: expected list of numbers, 0 to 1"),
         (["run=x"], "run: no such setting; seq2seq evaluate has it"),
         (["nonsense=1"], "nonsense: no such setting; --help lists them"),
     ],
@@ -197,7 +207,7 @@ def test_a_value_that_a_file_gives_wrongly_is_named(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(sys, "argv", ["train", "experiment=own"])
     with pytest.raises(OmegaConfBaseException) as caught:
         OmegaConf.merge(OmegaConf.structured(TrainConfig), {"seed": "first"})
-    assert one_line(caught.value, TrainConfig) == "seed=first: expected integer, at least 0"
+    assert one_line(caught.value, TrainConfig) == "seed=first: expected integer, 0 to 9,223,372,036,854,775,807"
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

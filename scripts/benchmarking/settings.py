@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seq2seq.errors import ConfigError
-from seq2seq.settings.schema import TrainConfig, choice, section, setting
+from seq2seq.settings.schema import TrainConfig, choice, count, section, setting
 
 
 @dataclass
 class BenchmarkOptions:
     """How much to measure, and what to compare with."""
 
-    sentences: int = setting(128, "sentences of a batch", low=1)
-    batches: int = setting(12, "updates of a round", low=1)
-    rounds: int = setting(3, "rounds, in which the contenders take turns", low=1)
+    sentences: int = count(128, "sentences of a batch")
+    batches: int = count(12, "updates of a round")
+    rounds: int = count(3, "rounds, in which the contenders take turns")
     run: str | None = setting(None, "a trained run, to time search with; null: training only")
     peer: str = choice("another toolkit to measure beside seq2seq", "none", "opennmt")
     peer_bin: str = setting("", "directory of the peer's commands")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import torch
+
+from seq2seq import machine
+from seq2seq.errors import ConfigError
 from seq2seq.model import ATTENTIONS, BRIDGES, Attention, Decoder, Embedding, Encoder, Seq2Seq
 from seq2seq.model.fused import FUSED_SCORES, FusedDecoder, FusedEncoder
 from seq2seq.settings.schema import BahdanauConfig, TrainConfig
@@ -45,3 +49,22 @@ def model(config: TrainConfig, src_vocab_size: int, tgt_vocab_size: int) -> Seq2
     )
     bridge = BRIDGES[sizes.bridge](encoder.memory_size, sizes.decoder_size, sizes.decoder_layers)
     return Seq2Seq(encoder, bridge, decoder)
+
+
+def check_size(config: TrainConfig, src_vocab_size: int, tgt_vocab_size: int, device: torch.device) -> None:
+    """Raise ``ConfigError`` if memory can't hold the training: the system kills a process that fills it."""
+    values = 4 if device.type == "cpu" else 1  # weight, gradient and two moments; all begin in main memory
+    sizes = config.model
+    widths = (sizes.embedding_size, 2 * sizes.encoder_size, sizes.decoder_size, sizes.readout_size)
+    widest = max(*widths, getattr(config.attention, "size", 1))
+    layers, words = sizes.encoder_layers + sizes.decoder_layers, src_vocab_size + 2 * tgt_vocab_size
+    if 4 * values * (20 * layers * widest + words) * widest < machine.memory():  # more than it can be
+        return
+    with torch.device("meta"):  # sizes without values; the first of them cost seconds
+        parameters = model(config, src_vocab_size, tgt_vocab_size).num_parameters()
+    needed, there = (size / 2**30 for size in (4 * values * parameters, machine.memory()))
+    if needed > there:
+        raise ConfigError(
+            f"model: to train {parameters:,} parameters takes {needed:,.0f} GiB of memory, and {there:,.0f} are "
+            "there: lower model.*_size, model.*_layers or the size of the vocabulary"
+        )

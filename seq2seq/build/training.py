@@ -13,7 +13,7 @@ import torch
 
 from seq2seq import machine
 from seq2seq.build.data import batches, has_split, read_sources, read_split, tokenizers
-from seq2seq.build.model import model
+from seq2seq.build.model import check_size, model
 from seq2seq.data import corpus
 from seq2seq.data.loader import BatchLoader
 from seq2seq.decoding.translator import Translator
@@ -53,6 +53,7 @@ def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
     if checkpoint:
         sources.check(path, made_from)
     valid, pair, loader = _data(config, train, valid)
+    check_size(config, len(pair.src), len(pair.tgt), device)
     net = model(config, len(pair.src), len(pair.tgt))
     if isinstance(config.tokenizer, WordConfig):
         use_pretrained_vectors(net, config.tokenizer, pair)

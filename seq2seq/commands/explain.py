@@ -28,21 +28,27 @@ OF_THE_MACHINE = {
     if hasattr(errno, name)
 }
 """Disks that are full, read-only or broken, and files that can't be opened: a traceback would not help."""
+HYDRAS_OWN = ("Config group override must be", "argument of type", "Exceeds the limit")
+"""What Hydra stumbles over: groups given numbers or lists of numbers, and numbers too long to read."""
+NAMELESS = r"(?i)null|true|false|[+-]?(inf|nan|[\d.].*)|\[.*\d.*\]"  # given to a group
 
 
 def one_line(error: Exception, schema: type) -> str | None:
     """One line for an error that the user can put right; None for any other, which is a defect of the program."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, HydraException | OmegaConfBaseException):
+    if isinstance(error, HydraException | OmegaConfBaseException) or _full_key(error):
         return explain(error, schema)
-    if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):  # Hydra's
-        return _group_without_a_name()
+    if isinstance(error, ValueError | TypeError) and str(error).startswith(HYDRAS_OWN):
+        return _unreadable(schema)
+    if isinstance(error, OSError) and (given := _of_hydra(error)):
+        return f"{given}: {error.strerror}; leave it out"
     if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
         return f"{error.filename or 'the output'}: {error.strerror}"
     if out_of_memory(error):
-        key = "trainer.batch_tokens" if issubclass(schema, TrainConfig) else "decode.batch_tokens"
-        return f"memory ran out: lower {key}, or end other programs ({_first_line(error)[:120]})"
+        training = issubclass(schema, TrainConfig)
+        keys = "trainer.batch_tokens or model.*_size" if training else "decode.batch_tokens or decode.beam_size"
+        return f"memory ran out: lower {keys}, or end other programs ({_first_line(error)[:120]})"
     return None
 
 
@@ -59,19 +65,30 @@ def explain(error: Exception, schema: type) -> str:
         return f"{match[1]}: several values are a sweep, which needs -m; one value with a comma needs quotes"
     if match := re.match(r"Could not override '([^']*)'\. No match in the defaults list", str(error)):
         return _no_group(match[1], schema)
-    cause = error.__cause__ if isinstance(error, ConfigCompositionException) and error.__cause__ else error
+    cause = (isinstance(error, ConfigCompositionException) and (error.__cause__ or error.__context__)) or error
+    key = _full_key(cause)
     if isinstance(cause, ConfigKeyError | ConfigAttributeError):
-        key = _as_given(str(cause.full_key))
-        return f"{key}: no such setting{_nearest(key, schema)}"
-    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
-        return _wrong_value(str(cause.full_key), cause, schema)
-    return _first_line(error)
+        file = re.match(r"In '([^']*)'", str(error))
+        key = key if file else _as_given(key)
+        return f"{key}{f', set by {file[1]}' if file else ''}: no such setting{_nearest(key, schema)}"
+    return _wrong_value(key, error, cause, schema) if key else _first_line(error)
+
+
+def _full_key(error: BaseException) -> str:
+    """The key that OmegaConf names, in errors of Python too; of a list, not of one of its items."""
+    named = re.search(r"^    full_key: (.+?)(\[\d+\])?$", str(error), re.MULTILINE)
+    return named[1] if named else ""
 
 
 def _given(key: str) -> str:
     """The value of a key on the command line; "" if the key is not there but in a file."""
     values = [argument.partition("=")[2] for argument in sys.argv[1:] if argument.split("=")[0].strip("+~") == key]
     return values[-1] if values else ""
+
+
+def _of_hydra(error: OSError) -> str:
+    """The argument that set Hydra's own directory, if the error is about that."""
+    return next((one for one in sys.argv[1:] if one.startswith("hydra.") and str(error.filename) in one), "")
 
 
 def _as_given(key: str) -> str:
@@ -103,10 +120,17 @@ def _unknown_option(group: str, name: str, valid: Sequence[str]) -> str:
     return f"{group}={name}: unknown; valid: {', '.join(valid)}{hint}"
 
 
-def _group_without_a_name() -> str:
-    """The line for a group that was given a number or null."""
-    group = next((group for group in (*GROUPS, EXPERIMENT) if re.fullmatch(r"null|[\d.]+", _given(group))), "")
-    return _unknown_option(group, _given(group), ()) if group else "a group takes the name of an option"
+def _unreadable(schema: type) -> str | None:
+    """For the argument that Hydra stumbles over; None if there is none."""
+    known = known_leaves(schema)
+    for argument in sys.argv[1:]:
+        key, sign, value = argument.partition("=")
+        if re.search(r"\d{1000}", value):
+            return f"{key}={value[:20]}…: too many digits"
+        if sign and "." not in key and key not in known and re.fullmatch(NAMELESS, value):
+            names = key in (*GROUPS, EXPERIMENT)
+            return _unknown_option(key, value, ()) if names else f"{argument}: a group takes the name of an option"
+    return None
 
 
 def _not_an_override(given: str, schema: type) -> str:
@@ -137,14 +161,14 @@ def _keys_below(section: str, schema: type) -> str:
     return f"; its keys are {', '.join(keys)}" if keys else ""
 
 
-def _wrong_value(key: str, error: OmegaConfBaseException, schema: type) -> str:
+def _wrong_value(key: str, error: Exception, cause: BaseException, schema: type) -> str:
     if keys := _keys_below(key, schema):
         return f"{key}{f'={_given(key)}' if _given(key) else ''}: a section, not a value{keys}"
-    quoted = re.search(r"[Vv]alue '(.*?)'", str(error))
-    value = quoted[1] if quoted else _given(key)
-    if key not in (known := known_leaves(schema)) or not value:
-        return f"{key}: {_first_line(error)}"
-    return f"{key}={value}: expected {kind(known[key])}"
+    if key not in (known := known_leaves(schema)):
+        return f"{key}: {_first_line(cause)}"
+    override = re.match("Error merging override [^=]*=(.*)", str(error))
+    value = override or re.search("[Vv]alue '(.*?)'(?: of type|$)", _first_line(cause))
+    return f"{key}={value[1] if value else _given(key)}: expected {kind(known[key])}"
 
 
 def _nearest(given: str, schema: type) -> str:
@@ -178,5 +202,5 @@ def _nearest_group(given: str) -> list[str]:
     return []
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -20,7 +20,16 @@ from seq2seq.settings.rules import check
 from seq2seq.settings.schema import COMMANDS, GROUPS, DecodeConfig, DecodeConfigOverrides, TrainConfig, written
 
 Settings = TypeVar("Settings")
-UNREADABLE = OmegaConfBaseException, YAMLError, AssertionError, KeyError, ConfigError, OSError, ValueError
+UNREADABLE = (
+    OmegaConfBaseException,
+    YAMLError,
+    AssertionError,
+    KeyError,
+    ConfigError,
+    OSError,
+    ValueError,
+    OverflowError,
+)
 
 
 def register_schemas(**more: type) -> None:

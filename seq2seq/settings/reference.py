@@ -140,11 +140,14 @@ def kind(leaf: Leaf) -> str:
     nullable = types.NoneType in arguments
     low, high, above, choices = (leaf.metadata[rule] for rule in ("low", "high", "above", "choices"))
     text = " | ".join(choices) or TYPES[arguments[0] if nullable else leaf.type]
-    if low is not None:
-        text += f", {low:g} to {high:g}" if high is not None else f", at least {low:g}"
-    if above is not None:
-        text += f", more than {above:g}"
+    if high is not None:
+        text += f", {_plain(low)} to " if above is None else f", more than {_plain(above)}, at most "
+        text += _plain(high)
     return f"{text}, or null" if nullable else text
+
+
+def _plain(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:,g}"
 
 
 def is_needed(leaf: Leaf) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 import re
 from typing import Any
 
 from seq2seq.errors import ConfigError, did_you_mean
+from seq2seq.settings.reference import kind
 from seq2seq.settings.schema import DecodeConfig, Leaf, MachineConfig, PlateauConfig, TrainConfig, leaves
 
 GPUS = ("gpu", "nvidia")  # what some call cuda
@@ -37,19 +39,22 @@ def check_keys(settings: Any, prefix: str = "") -> None:
 
 def _check_value(leaf: Leaf) -> None:
     key, value = leaf.key, leaf.value
-    choices, low, high, above = (leaf.metadata.get(rule) for rule in ("choices", "low", "high", "above"))
+    choices = leaf.metadata.get("choices")
     if choices and value not in choices:
         if key.endswith(".name"):
             raise ConfigError(f"{key}={value}: an option is chosen by its group; give {key[:-5]}={value}")
         raise ConfigError(f"{key}={value}: unknown; valid: {', '.join(choices)}{did_you_mean(value, choices)}")
-    if value is None or isinstance(value, str | list):
+    if value is None or leaf.metadata.get("high") is None:  # not a number
         return
-    if low is not None and value < low:
-        raise ConfigError(f"{key}={value}: must be at least {low:g}")
-    if above is not None and value <= above:
-        raise ConfigError(f"{key}={value}: must be more than {above:g}")
-    if high is not None and value > high:
-        raise ConfigError(f"{key}={value}: must be at most {high:g}")
+    if not all(_in_range(number, leaf) for number in (value if isinstance(value, list) else [value])):
+        raise ConfigError(f"{key}={value}: expected {kind(leaf)}")
+
+
+def _in_range(number: Any, leaf: Leaf) -> bool:
+    """Whether ``number`` is one, and within the bounds of ``leaf``, as NaN never is."""
+    low, above, high = (leaf.metadata[bound] for bound in ("low", "above", "high"))
+    is_number = isinstance(number, numbers.Real)
+    return is_number and (number > above if low is None else number >= low) and number <= high
 
 
 def _check_device(device: str) -> None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 MISSING: Any = "???"  # OmegaConf's sign for a value that has to be given
+WIDEST = 2**14  # layer: a GRU of this width alone has a thousand million weights
+LARGEST_BEAM = 1000  # for each sentence, search compares twice its square
 
 
 def setting(
@@ -27,7 +29,8 @@ def setting(
 ) -> Any:
     """A field that says what it means and which values are valid.
 
-    ``low`` and ``high`` are valid themselves, ``above`` is not.
+    ``low`` and ``high`` are valid themselves, ``above`` is not. Every number has bounds on both sides, so that
+    none that is not finite is valid.
     """
     metadata = {"doc": doc, "low": low, "high": high, "above": above, "choices": choices}
     if isinstance(default, list):
@@ -38,6 +41,11 @@ def setting(
 def choice(doc: str, default: str, *others: str) -> Any:
     """A setting that takes one of several names."""
     return setting(default, doc, choices=(default, *others))
+
+
+def count(default: Any, doc: str, *, low: int = 1, high: int = 10**9) -> Any:
+    """A number of things."""
+    return setting(default, doc, low=low, high=high)
 
 
 def rate(default: float, doc: str) -> Any:
@@ -62,7 +70,7 @@ class DataConfig:
     name: str = MISSING
     src: str = setting("de", "language translated from: a code, such as de")
     tgt: str = setting("en", "language translated into: a code, such as en")
-    max_length: int = setting(100, "longest training pair: tokens on either side", low=1)
+    max_length: int = count(100, "longest training pair: tokens on either side")
     over_length: str = choice("what happens to longer training pairs", "drop", "truncate")
     cache_dir: str = setting("data/cache", "directory that keeps tokenizers and tokenized text for the next run")
 
@@ -118,7 +126,9 @@ class TokenizerConfig:
 class SubwordConfig(TokenizerConfig):
     """SentencePiece."""
 
-    vocab_size: int = setting(8000, "pieces of the vocabulary; fewer if the corpus does not have as many", low=300)
+    vocab_size: int = count(
+        8000, "pieces of the vocabulary; fewer if the corpus does not have as many", low=300, high=10**6
+    )
     character_coverage: float = setting(
         1.0, "share of the characters of the training text that become pieces", low=0.98, high=1.0
     )
@@ -153,10 +163,8 @@ class WordConfig(TokenizerConfig):
 
     name: str = option("word")
     joint: bool = setting(False, "one vocabulary for both languages")
-    min_frequency: int = setting(
-        2, "times that a word must occur in the training text to be in the vocabulary", low=1
-    )
-    max_size: int | None = setting(None, "largest vocabulary, in words; null: no limit", low=10)
+    min_frequency: int = count(2, "times that a word must occur in the training text to be in the vocabulary")
+    max_size: int | None = count(None, "largest vocabulary, in words; null: no limit", low=10)
     src_vectors: str | None = setting(None, "text file of pretrained word vectors for the source")
     tgt_vectors: str | None = setting(None, "text file of pretrained word vectors for the target")
 
@@ -179,12 +187,14 @@ class ModelConfig:
     The defaults are those of common tutorials: embeddings 256, encoder 2 × 256, decoder 512.
     """
 
-    embedding_size: int = setting(256, "width E of word embeddings", low=1)
-    encoder_size: int = setting(256, "width of the encoder in each direction; the memory is twice as wide", low=1)
-    encoder_layers: int = setting(1, "bidirectional GRU layers of the encoder", low=1)
-    decoder_size: int = setting(512, "width D of the decoder's state", low=1)
-    decoder_layers: int = setting(1, "GRU layers of the decoder; attention belongs to the first", low=1)
-    readout_size: int = setting(256, "width R of the read-out", low=1)
+    embedding_size: int = count(256, "width E of word embeddings", high=WIDEST)
+    encoder_size: int = count(
+        256, "width of the encoder in each direction; the memory is twice as wide", high=WIDEST
+    )
+    encoder_layers: int = count(1, "bidirectional GRU layers of the encoder", high=100)
+    decoder_size: int = count(512, "width D of the decoder's state", high=WIDEST)
+    decoder_layers: int = count(1, "GRU layers of the decoder; attention belongs to the first", high=100)
+    readout_size: int = count(256, "width R of the read-out", high=WIDEST)
     bridge: str = choice(
         "first decoder state: tanh of a linear map of the last encoder states, or zeros", "tanh", "zeros"
     )
@@ -227,7 +237,7 @@ class BahdanauConfig(AttentionConfig):
     """Bahdanau, Cho and Bengio (2015): reads out the context that built the state."""
 
     name: str = option("bahdanau")
-    size: int = setting(512, "width A of the tanh layer that scores", low=1)
+    size: int = count(512, "width A of the tanh layer that scores", high=WIDEST)
 
 
 @dataclass
@@ -235,10 +245,12 @@ class OptimizerConfig:
     """How gradients change the weights."""
 
     name: str = MISSING
-    lr: float = setting(1e-3, "peak learning rate", above=0.0)
-    betas: list[float] = setting([0.9, 0.999], "decay rates of the first and second moment")
-    eps: float = setting(1e-8, "added to the root of the second moment, against division by zero", above=0.0)
-    weight_decay: float = setting(0.0, "L2 penalty, added to the gradient", low=0.0)
+    lr: float = setting(1e-3, "peak learning rate", above=0.0, high=1000.0)
+    betas: list[float] = setting([0.9, 0.999], "decay rates of the first and second moment", low=0.0, high=1.0)
+    eps: float = setting(
+        1e-8, "added to the root of the second moment, against division by zero", above=0.0, high=1.0
+    )
+    weight_decay: float = setting(0.0, "L2 penalty, added to the gradient", low=0.0, high=1000.0)
 
 
 @dataclass
@@ -253,7 +265,7 @@ class AdamWConfig(OptimizerConfig):
     """AdamW: decoupled weight decay (Loshchilov and Hutter, 2019)."""
 
     name: str = option("adamw")
-    weight_decay: float = setting(0.01, "decoupled decay of the weights", low=0.0)
+    weight_decay: float = setting(0.01, "decoupled decay of the weights", low=0.0, high=1000.0)
 
 
 @dataclass
@@ -261,7 +273,7 @@ class ScheduleConfig:
     """The learning rate over updates."""
 
     name: str = MISSING
-    warmup_steps: int = setting(0, "updates over which the rate rises linearly to optimizer.lr", low=0)
+    warmup_steps: int = count(0, "updates over which the rate rises linearly to optimizer.lr", low=0)
 
 
 @dataclass
@@ -276,7 +288,7 @@ class InverseSqrtConfig(ScheduleConfig):
     """The rate falls with 1/√step after the warm-up (Vaswani et al., 2017, section 5.3)."""
 
     name: str = option("inverse_sqrt")
-    warmup_steps: int = setting(400, "updates over which the rate rises linearly to optimizer.lr", low=1)
+    warmup_steps: int = count(400, "updates over which the rate rises linearly to optimizer.lr")
 
 
 @dataclass
@@ -284,7 +296,7 @@ class LinearConfig(ScheduleConfig):
     """The rate falls linearly after the warm-up, to 0 at the last update (Defazio et al., 2023)."""
 
     name: str = option("linear")
-    warmup_steps: int = setting(400, "updates over which the rate rises linearly to optimizer.lr", low=0)
+    warmup_steps: int = count(400, "updates over which the rate rises linearly to optimizer.lr", low=0)
 
 
 METRICS = ("bleu", "chrf", "loss", "ppl")
@@ -298,33 +310,35 @@ class PlateauConfig(ScheduleConfig):
     name: str = option("plateau")
     metric: str = setting("loss", "validation metric that is watched", choices=METRICS)
     factor: float = setting(0.5, "what the rate is multiplied by when it falls", low=0.01, high=0.99)
-    patience: int = setting(
+    patience: int = count(
         0, "validations without a better value that are tolerated; the next one lowers the rate", low=0
     )
-    min_lr: float = setting(1e-5, "lowest rate", low=0.0)
+    min_lr: float = setting(1e-5, "lowest rate", low=0.0, high=1000.0)
 
 
 @dataclass
 class TrainerConfig:
     """The training loop. It ends at max_epochs, max_steps or patience, whichever comes first."""
 
-    max_epochs: int | None = setting(20, "most passes over the training split; null: no limit", low=1)
-    max_steps: int | None = setting(None, "most updates; null: no limit", low=1)
-    batch_tokens: int = setting(2400, "largest batch, in padded tokens on either side", low=2)
-    accumulate: int = setting(1, "batches whose gradients make one update", low=1)
-    clip_norm: float | None = setting(1.0, "largest norm of the gradient; null: no clipping", above=0.0)
-    label_smoothing: float = rate(0.1, "share of the target distribution spread over all words")
-    validate_every: int = setting(1, "epochs or updates between validations; see validate_unit", low=1)
-    validate_unit: str = choice("what validate_every counts", "epochs", "steps")
-    save_every: int | None = setting(
-        None, "updates between saves, in addition to the save after each validation; null: no others", low=1
+    max_epochs: int | None = count(20, "most passes over the training split; null: no limit")
+    max_steps: int | None = count(None, "most updates; null: no limit")
+    batch_tokens: int = count(2400, "largest batch, in padded tokens on either side", low=2)
+    accumulate: int = count(1, "batches whose gradients make one update")
+    clip_norm: float | None = setting(
+        1.0, "largest norm of the gradient; null: no clipping", above=0.0, high=10**9
     )
-    valid_beam_size: int = setting(1, "beam of the search in validation; 1: greedy", low=1)
+    label_smoothing: float = rate(0.1, "share of the target distribution spread over all words")
+    validate_every: int = count(1, "epochs or updates between validations; see validate_unit")
+    validate_unit: str = choice("what validate_every counts", "epochs", "steps")
+    save_every: int | None = count(
+        None, "updates between saves, besides the one after each validation; null: no others"
+    )
+    valid_beam_size: int = count(1, "beam of the search in validation; 1: greedy", high=LARGEST_BEAM)
     metric: str = setting(
         "bleu", "validation metric that chooses best/, and that patience watches", choices=METRICS
     )
-    patience: int | None = setting(
-        None, "validations without a better value after which training ends; null: no such end", low=1
+    patience: int | None = count(
+        None, "validations without a better value after which training ends; null: no such end"
     )
     average: str = choice(
         "weights that are validated and kept: the trained ones (none), their moving average (ema), or the trained "
@@ -334,12 +348,10 @@ class TrainerConfig:
         "last",
     )
     ema_decay: float = setting(0.999, "decay of the moving average, for average=ema", low=0.0, high=0.99999)
-    keep_last: int = setting(0, "how many of the latest validations keep a checkpoint, step-N/", low=0)
-    log_every: int = setting(20, "updates between two points of the training curves", low=1)
-    max_skipped: int = setting(
-        10, "updates in a row without a finite gradient after which training gives up", low=1
-    )
-    num_samples: int = setting(4, "validation sentences shown in TensorBoard", low=0)
+    keep_last: int = count(0, "how many of the latest validations keep a checkpoint, step-N/", low=0)
+    log_every: int = count(20, "updates between two points of the training curves")
+    max_skipped: int = count(10, "updates in a row without a finite gradient after which training gives up")
+    num_samples: int = count(4, "validation sentences shown in TensorBoard", low=0)
 
 
 @dataclass
@@ -350,19 +362,21 @@ class DecodeConfig:
     β is ``coverage_penalty`` and |Y| counts the sentence end (Wu et al., 2016, equation 14).
     """
 
-    beam_size: int = setting(5, "partial translations kept at each step; 1: greedy", low=1)
+    beam_size: int = count(5, "partial translations kept at each step; 1: greedy", high=LARGEST_BEAM)
     length_penalty: float = setting(
-        1.0, "α: 0 prefers short translations; the larger it is, the longer they get", low=0.0
+        1.0, "α: 0 prefers short translations; the larger it is, the longer they get", low=0.0, high=10.0
     )
-    coverage_penalty: float = setting(0.0, "β: penalty on source words that got little attention", low=0.0)
-    num_best: int = setting(1, "translations written for each line", low=1)
-    max_ratio: float = setting(2.0, "longest translation, in tokens: max_ratio × source + max_offset", low=0.0)
-    max_offset: int = setting(10, "tokens added to max_ratio × source", low=1)
+    coverage_penalty: float = setting(
+        0.0, "β: penalty on source words that got little attention", low=0.0, high=1000.0
+    )
+    num_best: int = count(1, "translations written for each line", high=LARGEST_BEAM)
+    max_ratio: float = setting(
+        2.0, "longest translation, in tokens: max_ratio × source + max_offset", low=0.0, high=1000.0
+    )
+    max_offset: int = count(10, "tokens added to max_ratio × source")
     allow_unk: bool = setting(False, "whether <unk> may be written")
-    batch_tokens: int = setting(2400, "source tokens translated at once, padding included", low=2)
-    max_src_tokens: int = setting(
-        500, "longest source, in tokens; longer ones are cut, and a message counts them", low=1
-    )
+    batch_tokens: int = count(2400, "source tokens translated at once, padding included", low=2)
+    max_src_tokens: int = count(500, "longest source, in tokens; longer ones are cut, and a message counts them")
 
 
 def nullable(schema: type, doc: str) -> type:
@@ -391,7 +405,7 @@ class MachineConfig:
     """What to compute on, and how."""
 
     device: str = setting("auto", "cpu, cuda, cuda:N, mps, or auto: a GPU if there is one")
-    num_threads: int | None = setting(None, "CPU threads; null: one for each core", low=1)
+    num_threads: int | None = count(None, "CPU threads; null: one for each core", high=1024)
     precision: str = choice(
         "precision of matrix products; int8 is for search only", "auto", "fp32", "bf16", "fp16", "int8"
     )
@@ -420,7 +434,7 @@ class TrainConfig:
         "must",
     )
     overwrite: bool = setting(False, "replace a run of this name, and start over")
-    seed: int = setting(1, "seed of everything that is random", low=0)
+    seed: int = count(1, "seed of everything that is random", low=0, high=2**63 - 1)
 
 
 @dataclass
@@ -444,7 +458,9 @@ class EvaluateConfig:
     data_root: str | None = setting(None, "directory with Multi30k; null: the one that the run was trained on")
     src_file: str | None = setting(None, "file of your own source sentences, instead of a split")
     ref_file: str | None = setting(None, "file of its reference translations, line by line")
-    bootstrap: int = setting(1000, "bootstrap resamples for the confidence intervals; 0: no intervals", low=0)
+    bootstrap: int = count(
+        1000, "bootstrap resamples for the confidence intervals; 0: no intervals", low=0, high=100_000
+    )
     decode: DecodeConfigOverrides = section(DecodeConfigOverrides)
     machine: MachineConfig = section(MachineConfig)
 
@@ -458,7 +474,7 @@ class TranslateConfig:
     input: str | None = setting(None, "file to read; null: standard input")
     output: str | None = setting(None, "file to write; null: standard output")
     heatmaps: str | None = setting(None, "directory for a picture of the attention of each line")
-    chunk_lines: int = setting(1000, "lines that are read, then translated together", low=1)
+    chunk_lines: int = count(1000, "lines that are read, then translated together")
     decode: DecodeConfigOverrides = section(DecodeConfigOverrides)
     machine: MachineConfig = section(MachineConfig)
 

@@ -112,7 +112,7 @@ def load_vectors(path: Path, tokens: Sequence[str], size: int) -> tuple[Tensor, 
         has, as they are or in lower case.
 
     Raises:
-        DataError: the file is missing or not of that format.
+        DataError: the file is missing, not of that format, or has numbers that are not finite.
         ConfigError: its vectors are of another size.
     """
     if not path.is_file():
@@ -130,6 +130,10 @@ def load_vectors(path: Path, tokens: Sequence[str], size: int) -> tuple[Tensor, 
         ssl._create_default_https_context = new_context  # torchtext turns certificate checks off
     if vectors.dim != size:
         raise ConfigError(f"model.embedding_size={size}: the vectors in {path} have {vectors.dim} numbers")
+    finite = vectors.vectors.isfinite().all(dim=1)
+    if not finite.all():
+        word = vectors.itos[int(finite.logical_not().nonzero()[0])]
+        raise DataError(f"{path}:{_not_finite(word, path)}: the vector of {word} is not finite; remove the line")
     words = [token.removeprefix(JOINER) for token in tokens]
     known = torch.tensor([word in vectors.stoi or word.lower() in vectors.stoi for word in words])
     known[: len(SPECIAL_TOKENS)] = False
@@ -165,6 +169,14 @@ def _lines(path: Path) -> Iterator[bytes]:
     opened = gzip.open if path.suffix == ".gz" else open
     with suppress(OSError, EOFError, zlib.error), opened(path, "rb") as file:
         yield from iter(lambda: file.readline(LONGEST_LINE + 1), b"")
+
+
+def _not_finite(word: str, path: Path) -> int:
+    """The number of the first line of ``path`` with ``word`` and a vector that is not finite."""
+    start = f"{word} ".encode()
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+        vectors = ((i, line.split()[1:]) for i, line in enumerate(lines, 1) if line.startswith(start))
+        return next(i for i, vector in vectors if not torch.tensor([*map(float, vector)]).isfinite().all())
 
 
 def token_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:

@@ -114,9 +114,9 @@ def test_settings_of_options_are_taken(option: str, section: reference.Section) 
 
 def test_types_and_ranges_in_words() -> None:
     kinds = {leaf.key: reference.kind(leaf) for leaf in reference.known_leaves(TrainConfig).values()}
-    assert kinds["trainer.max_steps"] == "integer, at least 1, or null"
-    assert kinds["optimizer.lr"] == "number, more than 0"
-    assert kinds["optimizer.betas"] == "list of numbers"
+    assert kinds["trainer.max_steps"] == "integer, 1 to 1,000,000,000, or null"
+    assert kinds["optimizer.lr"] == "number, more than 0, at most 1,000"
+    assert kinds["optimizer.betas"] == "list of numbers, 0 to 1"
     assert kinds["model.dropout.words"] == "number, 0 to 0.95"
     assert kinds["resume"] == "auto | never | must"
     assert kinds["machine.fused"] == "true | false"

@@ -114,15 +114,21 @@ ALLOCATOR = (
     "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
     "allocate 4000000000000 bytes. Error code 12 (Cannot allocate memory)"
 )
+SMALLER_TRAINING, SMALLER_SEARCH = (
+    "trainer.batch_tokens or model.*_size",
+    "decode.batch_tokens or decode.beam_size",
+)
 
 
 @pytest.mark.parametrize(
     ("error", "schema", "key"),
     [
-        (MemoryError(), TrainConfig, "trainer.batch_tokens"),
-        (MemoryError(), EvaluateConfig, "decode.batch_tokens"),
-        (RuntimeError(ALLOCATOR), TrainConfig, "trainer.batch_tokens"),
-        (torch.OutOfMemoryError("CUDA out of memory. …"), TranslateConfig, "decode.batch_tokens"),
+        (MemoryError(), TrainConfig, SMALLER_TRAINING),
+        (MemoryError(), EvaluateConfig, SMALLER_SEARCH),
+        (RuntimeError(ALLOCATOR), TrainConfig, SMALLER_TRAINING),
+        (RuntimeError("Storage size calculation overflowed"), TrainConfig, SMALLER_TRAINING),
+        (RuntimeError("std::bad_alloc"), TranslateConfig, SMALLER_SEARCH),
+        (torch.OutOfMemoryError("CUDA out of memory. …"), TranslateConfig, SMALLER_SEARCH),
         (RuntimeError("a defect"), TrainConfig, None),
         (ValueError("out of memory"), TrainConfig, None),
     ],

@@ -144,6 +144,16 @@ def test_vectors_of_another_size_are_a_config_error(tmp_path: Path) -> None:
     assert str(raised.value) == f"model.embedding_size=256: the vectors in {path} have 3 numbers"
 
 
+@pytest.mark.parametrize("name", ["vectors.txt", "vectors.txt.gz"])
+@pytest.mark.parametrize("number", [b"nan", b"-inf", b"1e999", b"1e39"])  # the last is beyond float32
+def test_vectors_that_are_not_finite_name_their_line(tmp_path: Path, name: str, number: bytes) -> None:
+    path, data = tmp_path / name, b"5 3\n" + VECTORS + b"Hund 4 " + number + b" 6\n"
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    with pytest.raises(DataError) as raised:
+        load_vectors(path, [*SPECIAL_TOKENS, "haus"], 3)
+    assert str(raised.value) == f"{path}:7: the vector of Hund is not finite; remove the line"
+
+
 @pytest.mark.parametrize(
     ("name", "data"),
     [
