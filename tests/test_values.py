@@ -136,7 +136,8 @@ def test_a_key_takes_numbers_within_its_bounds_alone(command: str, key: str) -> 
     register_schemas()
     with initialize_config_dir(str(frame.CONFIGS), version_base="1.3"):
         give = partial(composed, command, *filter(None, [option]))
-        for value in [f"[0.9,{value}]" for value in bad] if is_list else [*bad, "[1]", "[nan]"]:
+        bad = [f"[0.9,{value}]" for value in bad] if is_list else [*bad, "[1]", "[nan]"]
+        for value in bad if command in ("train", "translate") else bad[::6]:  # the others have the same keys
             began = time.process_time()
             line = give(f"{key}={value}")
             assert time.process_time() - began < 2
