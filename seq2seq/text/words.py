@@ -174,9 +174,8 @@ def _lines(path: Path) -> Iterator[bytes]:
 def _not_finite(word: str, path: Path) -> int:
     """The number of the first line of ``path`` with ``word`` and a vector that is not finite."""
     start = f"{word} ".encode()
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
-        vectors = ((i, line.split()[1:]) for i, line in enumerate(lines, 1) if line.startswith(start))
-        return next(i for i, vector in vectors if not torch.tensor([*map(float, vector)]).isfinite().all())
+    vectors = ((i, line.split()[1:]) for i, line in enumerate(_lines(path), 1) if line.startswith(start))
+    return next(i for i, vector in vectors if not torch.tensor([*map(float, vector)]).isfinite().all())
 
 
 def token_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
