@@ -5,6 +5,7 @@ import sys
 from benchmarking.settings import BenchmarkConfig, check_benchmark
 
 from seq2seq.commands import frame
+from seq2seq.commands.output import process
 
 
 def main(settings: BenchmarkConfig) -> None:
@@ -16,4 +17,5 @@ def main(settings: BenchmarkConfig) -> None:
 
 
 if __name__ == "__main__":
-    frame.run("benchmark", main, BenchmarkConfig)
+    with process():
+        frame.run("benchmark", main, BenchmarkConfig)

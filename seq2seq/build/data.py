@@ -26,6 +26,7 @@ from seq2seq.settings.schema import (
     TrainConfig,
     WordConfig,
 )
+from seq2seq.signals import not_returning
 from seq2seq.storage.integrity import sha256
 from seq2seq.text.subwords import SubwordTokenizer
 from seq2seq.text.tokenizer import Sampling, Tokenizer
@@ -118,7 +119,8 @@ def train_tokenizer(lines: list[str], settings: TokenizerConfig) -> Tokenizer:
     if isinstance(settings, WordConfig):
         return WordTokenizer.train(lines, settings.min_frequency, settings.max_size)
     assert isinstance(settings, SubwordConfig)
-    return SubwordTokenizer.train(lines, settings)
+    with not_returning():
+        return SubwordTokenizer.train(lines, settings)
 
 
 def batches(

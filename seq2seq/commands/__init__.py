@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from seq2seq import __version__
 from seq2seq.commands import flags
-from seq2seq.commands.output import say
+from seq2seq.commands.output import process, say
 from seq2seq.errors import ConfigError, did_you_mean
+from seq2seq.signals import importing
 
 COMMANDS = {
     "train": "train a translation model",
@@ -39,7 +41,11 @@ def usage() -> str:
 
 def main() -> None:
     """Run the command that the first argument names."""
-    arguments = sys.argv[1:]
+    with process():
+        _main(sys.argv[1:])
+
+
+def _main(arguments: list[str]) -> None:
     name = arguments[0].replace("_", "-") if arguments else "--help"
     if name in ("--help", "-h", "help"):
         say(usage())
@@ -47,13 +53,18 @@ def main() -> None:
         _answer(name)
     elif name in COMMANDS:
         sys.argv = [f"seq2seq {name}", *arguments[1:]]
-        run(name)
+        _run(name)
     else:
         sys.exit(f"error: {name}: no such command{did_you_mean(name, COMMANDS)} (seq2seq --help lists them)")
 
 
 def run(name: str) -> None:
     """Run a command with the arguments of this process, or answer --help, --version and the like."""
+    with process():
+        _run(name)
+
+
+def _run(name: str) -> None:
     try:
         arguments = flags.arranged(sys.argv[1:], name)
     except ConfigError as error:
@@ -66,7 +77,9 @@ def run(name: str) -> None:
         _answer(*asked)
     else:
         sys.argv[1:] = arguments
-        _run(name)
+        with importing():
+            command = _imported(name)
+        command()
 
 
 def _answer(*asked: str) -> None:
@@ -78,7 +91,7 @@ def _answer(*asked: str) -> None:
         say(completion.script(tuple(COMMANDS)))
 
 
-def _run(name: str) -> None:
+def _imported(name: str) -> Callable[[], None]:
     """Import only this command, since each has imports that the others don't need."""
     if name == "train":
         from seq2seq.commands import train as command
@@ -90,4 +103,4 @@ def _run(name: str) -> None:
         from seq2seq.commands import check_data as command  # type: ignore[no-redef]
     else:
         from seq2seq.commands import runs as command  # type: ignore[no-redef]
-    command.main()
+    return command.main

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from seq2seq.commands import frame
 from seq2seq.settings.schema import CheckConfig
+from seq2seq.signals import importing
 
 
 def main() -> None:
@@ -16,8 +17,9 @@ def main() -> None:
 
 def check_data(settings: CheckConfig) -> None:
     """Print the oddities of the corpus; the exit status is 1 if training would stop with an error."""
-    from seq2seq.build.data import SPLITS, has_split, split_paths, tokenizers  # these import torch
-    from seq2seq.data import checkup
+    with importing():
+        from seq2seq.build.data import SPLITS, has_split, split_paths, tokenizers  # these import torch
+        from seq2seq.data import checkup
 
     frame.log_to(sys.stderr)
     data = settings.data

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 
 from seq2seq.commands import frame
+from seq2seq.errors import ConfigError
 from seq2seq.settings.schema import EvaluateConfig
+from seq2seq.signals import importing
 
 
 def main() -> None:
@@ -15,11 +17,12 @@ def main() -> None:
 
 def evaluate(settings: EvaluateConfig) -> float:
     """Print a table of scores and write the evaluation; returns the BLEU, for sweeps over decode.*."""
-    from seq2seq import machine  # torch takes seconds to import: settings are checked first
-    from seq2seq.build.evaluation import evaluation_path, evaluation_set, record
-    from seq2seq.build.inference import load_run
-    from seq2seq.evaluation import evaluate as evaluation
-    from seq2seq.evaluation.metrics import check_language
+    with importing():
+        from seq2seq import machine  # torch takes seconds to import: settings are checked first
+        from seq2seq.build.evaluation import evaluation_path, evaluation_set, record
+        from seq2seq.build.inference import load_run
+        from seq2seq.evaluation import evaluate as evaluation
+        from seq2seq.evaluation.metrics import check_language
 
     frame.log_to(sys.stderr)
     machine.prepare(settings.machine.num_threads)
@@ -28,6 +31,8 @@ def evaluate(settings: EvaluateConfig) -> float:
     check_language(language)
     data = evaluation_set(settings, loaded.config.data)
     path = evaluation_path(settings, loaded, data.name)
+    if path.parent.exists() and not path.parent.is_dir():
+        raise ConfigError(f"{path.parent}: not a directory, as evaluations need; rename it")
     result = evaluation.evaluate(loaded.translator, data.text.src, data.text.tgt, language, settings.bootstrap)
     print(f"{path.name}: update {loaded.info.step:,} of {settings.run}")
     print(evaluation.report(result))

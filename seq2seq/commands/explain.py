@@ -24,10 +24,13 @@ from seq2seq.settings.schema import COMMANDS, GROUPS, TrainConfig, training_keys
 
 OF_THE_MACHINE = {
     getattr(errno, name)
-    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE", "EIO")
+    for name in (
+        *("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE", "EIO"),
+        *("ENOENT", "EEXIST", "ENOTDIR", "EISDIR"),
+    )
     if hasattr(errno, name)
 }
-"""Disks that are full, read-only or broken, and files that can't be opened: a traceback would not help."""
+"""Disks that are full, read-only or broken, and files that can't be opened or made: a traceback would not help."""
 HYDRAS_OWN = ("Config group override must be", "argument of type", "Exceeds the limit")
 """What Hydra stumbles over: groups given numbers or lists of numbers, and numbers too long to read."""
 NAMELESS = r"(?i)null|true|false|[+-]?(inf|nan|[\d.].*)|\[.*\d.*\]"  # given to a group

@@ -48,6 +48,7 @@ def run(command: str, task: Callable[[Settings], Any], schema: type[Settings]) -
         try:
             hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=command)(job)()
         finally:
+            sweep.between_jobs.close()
             if sweep.rows:
                 say(sweep.report())
         if sweep.failures:
@@ -62,8 +63,6 @@ def user_errors(schema: type) -> Iterator[None]:
     except BrokenPipeError:  # the reader of our output has gone, as `head` may
         forget_output()
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
     except Exception as error:
         if (message := one_line(error, schema)) is None:
             raise

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from contextlib import ExitStack
+from types import FrameType
+from typing import Any, NoReturn
 
 from seq2seq.commands.explain import one_line
 from seq2seq.commands.runs import terminal_width
@@ -14,6 +17,7 @@ from seq2seq.runs.layout import run_path, sweep_name
 from seq2seq.runs.table import Run, read_run, table_of_runs, valid_heading
 from seq2seq.settings.compose import SweepJob
 from seq2seq.settings.schema import TrainConfig
+from seq2seq.signals import STOPPED_STATUS, handled
 
 logger = logging.getLogger(__name__)
 BLEU = "BLEU"
@@ -25,6 +29,7 @@ class Sweep:
     def __init__(self, task: Callable[[Any], Any], schema: type) -> None:
         self._task, self._schema = task, schema
         self._ranked_by = BLEU  # heading of a column
+        self.between_jobs = ExitStack()  # holds what signals do there
         self.rows: list[Run] = []
         self.failures: list[str] = []
 
@@ -43,6 +48,8 @@ class Sweep:
                 raise
             self._fail(job, error)
             value = math.nan
+        if not self.rows and self._schema is TrainConfig:
+            self.between_jobs.enter_context(handled(_stop))
         self.rows.append(row)
         return math.nan if value is None else float(value)
 
@@ -73,6 +80,12 @@ class Sweep:
         """The table, with the best job first, and the errors of failed jobs."""
         failed = [f"failed: {failure}" for failure in self.failures]
         return "\n".join(["", *table_of_runs(self.rows, self._ranked_by, terminal_width()), *failed])
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """Between the first job of a sweep and its last, also while one starts."""
+    print(f"stopped: {signal.Signals(number).name} between two jobs; the same command resumes", flush=True)
+    sys.exit(STOPPED_STATUS)
 
 
 def _described(job: SweepJob) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from seq2seq.runs.layout import run_path
 from seq2seq.runs.table import duration, table_of_validations
 from seq2seq.settings.compose import override_value
 from seq2seq.settings.schema import TrainConfig
+from seq2seq.signals import STOPPED_STATUS, importing
 
 
 def main() -> None:
@@ -23,25 +25,26 @@ def main() -> None:
 
 def train(settings: TrainConfig) -> float:
     """Train; returns the best value of trainer.metric, for sweeps."""
-    from seq2seq import machine  # torch takes seconds to import: settings are checked first
-    from seq2seq.build.data import has_split, read_sources
-    from seq2seq.build.training import training
-    from seq2seq.runs import directory, sources
-    from seq2seq.training.stopping import STOPPED_STATUS, StopRequest
+    with importing():
+        from seq2seq import machine  # torch takes seconds to import: settings are checked first
+        from seq2seq.build.data import has_split, read_sources
+        from seq2seq.build.training import training
+        from seq2seq.runs import directory, sources
 
     metric, path = settings.trainer.metric, run_path(settings)
     if result := directory.finished_result(settings):
         sources.check(path, read_sources(settings)[-1])
         print(f"nothing to do: {path} is finished ({result['stopped']}); overwrite=true would start over")
         return float(result["best"][metric])
-    with directory.opened(settings), StopRequest() as stop:
+    with directory.opened(settings):
         frame.log_to(sys.stdout, path / directory.LOG)
         machine.prepare(settings.machine.num_threads)
         checkpoint = directory.checkpoint_to_resume(settings)
-        result = training(settings, checkpoint).train(stop)
+        result = training(settings, checkpoint).train()
     if "signal" in result:
         same = "the same command without overwrite=true" if settings.overwrite else "the same command"
-        say(f"stopped: {result['signal']} after update {result['steps']:,}; saved, {same} resumes")
+        with suppress(OSError):  # the terminal that hung up
+            say(f"stopped: {result['signal']} after update {result['steps']:,}; saved, {same} resumes")
         sys.exit(STOPPED_STATUS)
     print(summary(path, metric, result))
     print(hints(path, has_split(settings.data, "test")))

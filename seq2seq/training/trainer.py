@@ -23,13 +23,13 @@ from seq2seq.machine import FP32, Precision, synchronize
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
 from seq2seq.runs.checkpoint import RunDirectory, read_info, read_weights
 from seq2seq.settings.schema import TrainerConfig
+from seq2seq.signals import StopRequest
 from seq2seq.storage.atomic import naming
 from seq2seq.training.failures import diverged, too_large
 from seq2seq.training.meter import Meter
 from seq2seq.training.optim import Constant, Ema, mean_of, set_lr
 from seq2seq.training.progress import Progress
 from seq2seq.training.state import TrainState, require_keys
-from seq2seq.training.stopping import StopRequest
 from seq2seq.training.tracker import Tracker
 from seq2seq.training.validator import ValidationResult, Validator
 
@@ -73,22 +73,22 @@ class Trainer:
         lr: float = self.optimizer.defaults["lr"]
         return lr
 
-    def train(self, stop: StopRequest | None = None) -> dict[str, Any]:
-        """Run to the end, or until a signal asks to stop. ``stop`` may have been listening for signals already.
+    def train(self) -> dict[str, Any]:
+        """Run to the end, or until a signal asks to stop.
 
         Returns the result: why it ended, the best metrics, updates, seconds; with "signal" if it can be resumed.
         """
         self._started = time.monotonic()
         with (
+            StopRequest() as stop,
             naming(self.run.path),  # errors of TensorBoard's files name no file
             closing(self.tracker),
-            nullcontext(stop) if stop else StopRequest() as asked,
             Progress(self.total_steps, self.state.step) as self.progress,
         ):
             if self.state.step == 0:
                 self._try_largest()
                 self._save_last()
-            reason = self.state.end(self.settings) or self._loop(asked)
+            reason = self.state.end(self.settings) or self._loop(stop)
             if reason is None:
                 self._save_last()
             else:
@@ -96,7 +96,7 @@ class Trainer:
                 self.progress.finish(self.state.step)
             self.tracker.draw_curves()
         result = {
-            "stopped": reason or f"asked to by {asked.signal}",
+            "stopped": reason or f"asked to by {stop.signal}",
             "best": self.state.best,
             "best_step": self.state.best_step,
             "steps": self.state.step,
@@ -104,7 +104,7 @@ class Trainer:
             "seconds": round(self._seconds(), 1),
         }
         if reason is None:
-            return {**result, "signal": asked.signal}
+            return {**result, "signal": stop.signal}
         self.run.finish(result)
         return result
 
