@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,8 +21,10 @@ from safetensors.torch import load_file
 from seq2seq.commands.sweep import Sweep
 from seq2seq.data.batch import Batch
 from seq2seq.errors import ConfigError
+from seq2seq.runs import directory
+from seq2seq.runs.directory import checkpoint_to_resume
 from seq2seq.settings.compose import SweepJob
-from seq2seq.settings.schema import EvaluateConfig
+from seq2seq.settings.schema import EvaluateConfig, TrainConfig
 from seq2seq.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -168,6 +171,28 @@ def test_a_sweep_is_stopped_and_resumed(data: Path, capsys: Output) -> None:
     assert names(data) == ["a_seed-1", "a_seed-2"]
 
 
+def test_a_sweep_is_stopped_between_jobs(data: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a job, while the next one starts too."""
+    original = checkpoint_to_resume
+
+    def signalled(settings: TrainConfig) -> Path | None:
+        if settings.seed == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return original(settings)
+
+    monkeypatch.setattr(directory, "checkpoint_to_resume", signalled)
+    before = signal.getsignal(signal.SIGTERM)
+    assert sweep(data, "name=a", "seed=1,2,3") == 75
+    assert signal.getsignal(signal.SIGTERM) is before
+    said = capsys.readouterr().out
+    assert "stopped: SIGTERM between two jobs; the same command resumes\n" in said
+    assert said.splitlines()[-1].split()[::4] == ["a_seed-1", "finished"]
+    assert names(data) == ["a_seed-1"]
+    monkeypatch.undo()
+    assert sweep(data, "name=a", "seed=1,2") == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
 def test_evaluations_are_swept(data: Path, capsys: Output) -> None:
     new_trainer(*overrides(data, *SMALL, "name=a")).train()
     run = data / "runs" / "a"
@@ -176,6 +201,10 @@ def test_evaluations_are_swept(data: Path, capsys: Output) -> None:
     assert heading == ["run", "beam_size", "BLEU", "state"]
     assert sorted(row[:2] + row[3:] for row in rows[:2]) == [[str(run), size, "finished"] for size in ("1", "2")]
     assert rows[2:] == [[f"{run}x", size, "failed"] for size in ("1", "2")]
+    shutil.rmtree(run / "evaluation")
+    (run / "evaluation").write_text("mine")
+    assert status_of("evaluate", f"run={run}", "decode.beam_size=1", "bootstrap=0") == 1
+    assert f"error: {run}/evaluation: not a directory" in capsys.readouterr().err
 
 
 def test_what_sweepers_go_by() -> None:

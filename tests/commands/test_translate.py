@@ -138,3 +138,15 @@ def test_no_prompt_without_a_terminal(run: Path) -> None:
     command = [sys.executable, "-m", "seq2seq", "translate", f"run={run}"]
     ended = subprocess.run(command, input="a b c\n", capture_output=True, text=True, check=True)
     assert (ended.stdout, ended.stderr) == (translation(run, "a b c") + "\n", "")
+
+
+def test_heatmaps_need_a_directory(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine\n")
+    with pytest.raises(seq2seq.ConfigError, match=r"heatmaps=.*mine: not a directory"):
+        translate(TranslateConfig(run=str(run), heatmaps=str(tmp_path / "mine")))
+
+
+def test_a_closed_input(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(seq2seq.ConfigError, match=r"standard input is closed; give input="):
+        translate(TranslateConfig(run=str(run)))
