@@ -96,10 +96,10 @@ def opened(config: TrainConfig) -> Iterator[Path]:
             f"{path}: can't be written ({error.strerror}); choose another runs_dir= or name="
         ) from None
     _refuse_other_directories(path)
-    for name in REPLACED:
-        refuse_strangers(path / name)
     with locked(path / LOCK):
         recover(path, NAMES)
+        for name in REPLACED:
+            refuse_strangers(path / name)
         try:
             yield path
         finally:
