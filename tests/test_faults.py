@@ -135,6 +135,159 @@ def test_a_signal_saves_and_the_same_command_resumes(train: Train, data: Path, u
     assert "nothing to do" in train(name).communicate(timeout=60)[0]
 
 
+def write_words(directory: Path) -> Path:
+    """A corpus whose tokenizer takes SentencePiece some seconds."""
+    rng = random.Random(0)
+    words = ["".join(rng.choices("abcdefghijklmnop", k=rng.randint(2, 9))) for _ in range(20_000)]
+    for split, size in (("train", 4000), ("valid", 6), ("test", 2)):
+        for side in ("src", "tgt"):
+            lines = [" ".join(rng.choices(words, k=8)) for _ in range(size)]
+            (directory / f"{split}.{side}").write_text("\n".join(lines) + "\n")
+    os.mkfifo(directory / "pipe")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_words(tmp_path_factory.mktemp("words"))
+
+
+def start(words: Path, name: str, *more: str) -> subprocess.Popen[str]:
+    """A run that validates after each update."""
+    given = [
+        *["tokenizer=unigram", "tokenizer.vocab_size=2000", "trainer.max_steps=12", "trainer.num_samples=0"],
+        *["trainer.validate_unit=steps", "trainer.validate_every=1", f"name={name}"],
+    ]
+    command = [sys.executable, str(SCRIPTS / "train.py"), *overrides(words, *given, *more)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ONE_THREAD)
+
+
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def catches_interrupts(process: int) -> bool:
+    (caught,) = (line for line in text_of(Path(f"/proc/{process}/status")).splitlines() if "SigCgt" in line)
+    return bool(int(caught.split()[1], 16) & 1 << (signal.SIGINT - 1))
+
+
+PHASES: dict[str, Callable[[int, Path], bool]] = {
+    "importing": lambda process, run: "libtorch" in text_of(Path(f"/proc/{process}/maps")),
+    "reading": lambda process, run: (run / "train.log").exists(),
+    "training the tokenizer": lambda process, run: (
+        (run / "train.log").exists() and not catches_interrupts(process)
+    ),
+    "building": lambda process, run: "vocabulary" in text_of(run / "train.log"),
+    "validating": lambda process, run: "validation after update" in text_of(run / "train.log"),
+}
+AT_ONCE = {"SIGINT": {(130, "interrupted\n")}, "SIGTERM": {(-15, "")}, "SIGHUP": {(-1, "")}}
+SAVED = {(75, "")}
+
+
+def may_end(phase: str, name: str) -> set[tuple[int, str]]:
+    """Exit statuses, and what is written to standard error."""
+    if phase == "training the tokenizer" and name == "SIGINT":
+        return {(-2, "")}
+    return {"building": AT_ONCE[name] | SAVED, "validating": SAVED}.get(phase, AT_ONCE[name])
+
+
+@pytest.fixture(scope="module")
+def unsignalled(words: Path) -> Path:
+    assert ended(start(words, "unsignalled")) == 0
+    return words / "runs" / "unsignalled"
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+@pytest.mark.parametrize("phase", list(PHASES))
+def test_signals_in_each_phase_of_a_start(words: Path, unsignalled: Path, phase: str) -> None:
+    name = phase.replace(" ", "_")
+    run = words / "runs" / name
+    more = [f"data.cache_dir={words}/{name}"] if phase == "training the tokenizer" else []
+    for signal_name in AT_ONCE:
+        (run / "train.log").unlink(missing_ok=True)
+        pipe = [f"data.train.src={words}/pipe"] if phase == "reading" else []
+        process = start(words, name, *more, *pipe)
+        wait_for(lambda: PHASES[phase](process.pid, run), process)  # noqa: B023
+        time.sleep(0.1)
+        process.send_signal(signal.Signals[signal_name])
+        _, err = process.communicate(timeout=60)
+        assert (process.returncode, err) in may_end(phase, signal_name), signal_name
+    assert ended(start(words, name, *more)) == 0
+    assert_same(run, unsignalled)
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_terminal_that_hangs_up(data: Path, uninterrupted: Path) -> None:
+    import pty
+
+    run = data / "runs" / "hung_up"
+    command = [sys.executable, str(SCRIPTS / "train.py"), *overrides(data, *RUN), f"name={run.name}"]
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=ONE_THREAD)
+    os.close(theirs)
+    wait_for((run / "last").exists, process)  # type: ignore[arg-type]
+    os.close(ours)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == 75
+    assert subprocess.run(command, capture_output=True, env=ONE_THREAD, check=False).returncode == 0
+    assert_same(run, uninterrupted)
+
+
+OUTPUT_CLOSED = "error: standard output is closed; give >/dev/null if nobody is to read it"
+OUTPUT_FULL = "error: the output: No space left on device"
+STREAMS = {">&-": OUTPUT_CLOSED, ">/dev/full": OUTPUT_FULL, "2>&-": "", "<&- 2>&-": ""}
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /dev/full")
+@pytest.mark.parametrize("streams", list(STREAMS))
+@pytest.mark.parametrize("command", ["train", "evaluate", "translate", "check-data", "runs"])
+def test_streams_that_are_closed_or_full(data: Path, uninterrupted: Path, command: str, streams: str) -> None:
+    corpus = [key for key in overrides(data) if key.startswith("data.") or key == "data=files"]
+    given = {
+        "train": [
+            *overrides(data, "name=streams", "overwrite=true", "trainer.max_steps=2", "trainer.num_samples=0")
+        ],
+        "evaluate": [f"run={uninterrupted}", "bootstrap=0", "decode.beam_size=1"],
+        "translate": [f"run={uninterrupted}", "decode.beam_size=1", f"input={data}/test.src"],
+        "check-data": corpus,
+        "runs": [str(data / "runs")],
+    }
+    shell = ["sh", "-c", f'exec "$@" {streams}', "sh", sys.executable, "-m", "seq2seq", command, *given[command]]
+    with subprocess.Popen(
+        shell,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**ONE_THREAD, "PYTHONIOENCODING": "ascii"},
+    ) as process:
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == (1 if STREAMS[streams] else 0)
+    assert err.splitlines()[-1:] == ([STREAMS[streams]] if STREAMS[streams] else [])
+    assert "Traceback" not in err
+    assert bool(out) == ("2" in streams)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_translate_into_its_own_input(
+    uninterrupted: Path, tmp_path: Path, link: Callable[[Path, Path], None]
+) -> None:
+    file, linked = tmp_path / "text", tmp_path / "linked"
+    expected = translate(uninterrupted, b"a b c\n\nd e\n").stdout
+    for given, into in ((file, linked), (linked, file), (file, file)):
+        linked.unlink(missing_ok=True)
+        file.write_bytes(b"a b c\n\nd e\n")
+        link(linked, file)
+        assert translate(uninterrupted, b"", f"input={given}", f"output={into}").returncode == 0
+        assert into.read_bytes() == expected
+        assert linked.is_symlink() == (link is Path.symlink_to)
+    assert sorted(tmp_path.iterdir()) == [linked, file]
+
+
 def last_step(run: Path) -> int:
     """Of the checkpoint to resume from; 0 if there is none yet."""
     for name in ("last", "previous"):
