@@ -31,6 +31,7 @@ def _same_handlers() -> Iterator[None]:
 
 
 def test_a_hangup_asks_to_stop() -> None:
+    assert signal.SIGHUP in SIGNALS  # else it would end this process
     with StopRequest() as stop:
         signal.raise_signal(signal.SIGHUP)
     assert stop.signal == "SIGHUP"
@@ -41,10 +42,11 @@ def test_what_was_ignored_at_the_start_stays_ignored(number: signal.Signals) -> 
     """As nohup has SIGHUP, and a script's background jobs SIGINT."""
     before = signal.signal(number, signal.SIG_IGN)
     try:
-        with StopRequest() as stop, importing():
+        with StopRequest() as stop:
             signal.raise_signal(number)
         assert stop.signal is None
-        assert signal.getsignal(number) == signal.SIG_IGN
+        with importing():
+            assert signal.getsignal(number) == signal.SIG_IGN
     finally:
         signal.signal(number, before)
 
@@ -69,9 +71,9 @@ def test_an_interrupt_during_imports_ends_the_process(
         raise SystemExit(status)
 
     monkeypatch.setattr(os, "_exit", end)
-    with pytest.raises(SystemExit) as ended, importing():
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as ended, importing():
         signal.raise_signal(signal.SIGINT)
-    assert ended.value.code == 130
+    assert ended.value.args == (130,)
     assert capfd.readouterr().err == "interrupted\n"
 
 

@@ -177,11 +177,12 @@ def test_a_sweep_is_stopped_between_jobs(data: Path, capsys: Output, monkeypatch
 
     def signalled(settings: TrainConfig) -> Path | None:
         if settings.seed == 2:
+            assert signal.getsignal(signal.SIGTERM) is not before  # else it would end this process
             signal.raise_signal(signal.SIGTERM)
         return original(settings)
 
-    monkeypatch.setattr(directory, "checkpoint_to_resume", signalled)
     before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(directory, "checkpoint_to_resume", signalled)
     assert sweep(data, "name=a", "seed=1,2,3") == 75
     assert signal.getsignal(signal.SIGTERM) is before
     said = capsys.readouterr().out
