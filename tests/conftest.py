@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -9,6 +11,11 @@ from small_models import NewModel, enlarged, make_model
 
 from seq2seq.model import ATTENTIONS, Seq2Seq
 from seq2seq.training.tracker import Tracker
+
+for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"):  # a script's background jobs ignore some; tests send them
+    if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) == signal.SIG_IGN:
+        handler = signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
+        signal.signal(getattr(signal, name), handler)
 
 settings.register_profile("short", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=4000, suppress_health_check=[HealthCheck.too_slow])
