@@ -22,8 +22,9 @@ test-system: export OMP_NUM_THREADS = 1
 test-system: $(VENV)/.installed-dev ## run the tests that start whole programs (three minutes)
 	$(RUN) -m pytest -q -n auto --dist worksteal -m "system and not faults"
 
-test-faults: $(VENV)/.installed-dev ## run the long tests of faults and damaged input (a quarter of an hour)
-	$(RUN) -m pytest -q -s -m "faults or fuzz" --hypothesis-profile long --timeout 3600
+test-faults: export OMP_NUM_THREADS = 1
+test-faults: $(VENV)/.installed-dev ## run the long tests of faults and damaged input, and print what they counted
+	$(RUN) -m pytest -q -rP -n auto --dist worksteal -m "faults or fuzz" --hypothesis-profile long --timeout 3600
 
 lint: $(VENV)/.installed-dev ## check the style, and that each layer imports only from those below
 	$(RUN) -m ruff check .
