@@ -50,4 +50,4 @@ def check(run: Path, sources: Mapping[str, Source]) -> None:
     changed = [key for key in {**now, **recorded} if now.get(key) != recorded.get(key)]
     if changed:
         files = dict.fromkeys(sources[key].file if key in sources else key for key in changed)
-        raise ConfigError(f"{run} was made with other content of {', '.join(files)}: restore it, {REMEDY}")
+        raise ConfigError(f"{', '.join(files)}: changed since {run} began; restore the content, {REMEDY}")

@@ -63,9 +63,8 @@ def test_changed_data_is_refused_by_name_and_nothing_is_changed(
 ) -> None:
     before = contents(data / "runs")
     reverse(*(data / name for name in names))
-    line = (
-        f"{data}/runs/a was made with other content of {', '.join(f'{data}/{name}' for name in names)}: restore "
-    )
+    files = ", ".join(f"{data}/{name}" for name in names)
+    line = f"{files}: changed since {data}/runs/a began; restore the content, "
     with pytest.raises(ConfigError) as raised:
         resumed_at(data)
     assert str(raised.value).startswith(line)
@@ -124,7 +123,7 @@ def test_all_that_a_run_is_made_from_is_hashed(data: Path) -> None:
 def test_vectors_taken_away_are_noticed(data: Path) -> None:
     record = data / "runs" / "a" / "sources.json"
     record.write_text(json.dumps({**json.loads(record.read_text()), "tokenizer.src_vectors": "0"}))
-    with pytest.raises(ConfigError, match=r"other content of tokenizer\.src_vectors: restore it"):
+    with pytest.raises(ConfigError, match=r"tokenizer\.src_vectors: changed since .* began; restore the content"):
         resumed_at(data)
 
 
