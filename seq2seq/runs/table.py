@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ import yaml
 
 from seq2seq.errors import CheckpointError
 from seq2seq.runs.layout import BEST, CONFIG, EVALUATIONS, INFO, LAST, NO_CHOICES, REPORTING, RESULT, ROWS, SCORES
+from seq2seq.settings.reference import flattened
 from seq2seq.settings.schema import LOWER_IS_BETTER, written
 from seq2seq.tables import table
 
@@ -89,15 +90,7 @@ def _read_choices(path: Path) -> dict[str, str]:
         raise CheckpointError(f"{path}: can't be read ({' '.join(str(error).split())[:120]})") from None
     if not isinstance(config, dict):
         raise CheckpointError(f"{path}: not a table of settings")
-    return {key: written(value) for key, value in _leaves(config) if not key.startswith(UNINTERESTING)}
-
-
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return {key: written(value) for key, value in flattened(config) if not key.startswith(UNINTERESTING)}
 
 
 def _json(path: Path) -> dict[str, Any]:

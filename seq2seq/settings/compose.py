@@ -21,14 +21,8 @@ from seq2seq.settings.schema import COMMANDS, GROUPS, DecodeConfig, DecodeConfig
 
 Settings = TypeVar("Settings")
 UNREADABLE = (
-    OmegaConfBaseException,
-    YAMLError,
-    AssertionError,
-    KeyError,
-    ConfigError,
-    OSError,
-    ValueError,
-    OverflowError,
+    *(OmegaConfBaseException, YAMLError, ConfigError, OSError),
+    *(AssertionError, KeyError, ValueError, OverflowError),
 )
 
 

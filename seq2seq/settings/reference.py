@@ -39,13 +39,14 @@ class Option(NamedTuple):
         """What its file sets: key below the group → value."""
         if self.path is None:
             return {}
-        return dict(_flat(yaml.safe_load(self.path.read_text(encoding="utf-8"))))
+        return dict(flattened(yaml.safe_load(self.path.read_text(encoding="utf-8"))))
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Full key → value, of settings as YAML has them."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flattened(value, f"{prefix}{key}.")
         elif key != "defaults":
             yield f"{prefix}{key}", value
 
