@@ -22,7 +22,7 @@ Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
 @contextmanager
 def handled(handler: Handler, numbers: Iterable[int] = tuple(SIGNALS)) -> Iterator[None]:
-    """In the block these signals go to ``handler``; those ignored stay so, as nohup and scripts want it."""
+    """In the block these signals go to ``handler``; ignored ones stay ignored, as nohup and scripts want it."""
     if threading.current_thread() is not threading.main_thread():  # Python lets no other one set handlers
         numbers = ()
     before = {n: signal.signal(n, handler) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}

@@ -70,9 +70,8 @@ def _own_files(settings: EvaluateConfig) -> EvaluationSet:
     if settings.split != EvaluateConfig.split or settings.data_root is not None:
         raise ConfigError(f"src_file={settings.src_file}: give no split= or data_root= with it")
     source, reference = Path(settings.src_file), Path(settings.ref_file)
-    _require(settings.src_file, "another src_file=…")
-    _require(settings.ref_file, "another ref_file=…")
     for key, path in (("src_file", source), ("ref_file", reference)):
+        _require(str(path), f"another {key}=…")
         if path.is_fifo():
             raise ConfigError(f"{key}={path}: a pipe, but the file is read twice; write it to a file first")
     text = corpus.read_parallel(source, reference)
@@ -90,7 +89,7 @@ def evaluation_path(settings: EvaluateConfig, loaded: LoadedRun, name: str) -> P
     """The evaluation's directory, beside best/ or in a copy of it: ``name``, then settings unlike the run's.
 
     Raises:
-        ConfigError: it holds files that no evaluation wrote.
+        ConfigError: it holds files that no evaluation wrote, or a file is in the place of all evaluations.
     """
     directory = run_of(loaded.path)
     in_run = directory != loaded.path
@@ -101,6 +100,8 @@ def evaluation_path(settings: EvaluateConfig, loaded: LoadedRun, name: str) -> P
             parts.append(f"{key.removesuffix('_size')}-{value}".lower())
     parts += [value for value in (settings.machine.precision, settings.machine.device) if value != "auto"]
     path = directory / EVALUATIONS / "_".join([name, *parts]).replace(":", "-")
+    if path.parent.exists() and not path.parent.is_dir():
+        raise ConfigError(f"{path.parent}: not a directory, as evaluations need; rename it")
     refuse_strangers(path)
     return path
 

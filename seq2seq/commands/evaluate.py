@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from seq2seq.commands import frame
-from seq2seq.errors import ConfigError
 from seq2seq.settings.schema import EvaluateConfig
 from seq2seq.signals import importing
 
@@ -31,8 +30,6 @@ def evaluate(settings: EvaluateConfig) -> float:
     check_language(language)
     data = evaluation_set(settings, loaded.config.data)
     path = evaluation_path(settings, loaded, data.name)
-    if path.parent.exists() and not path.parent.is_dir():
-        raise ConfigError(f"{path.parent}: not a directory, as evaluations need; rename it")
     result = evaluation.evaluate(loaded.translator, data.text.src, data.text.tgt, language, settings.bootstrap)
     print(f"{path.name}: update {loaded.info.step:,} of {settings.run}")
     print(evaluation.report(result))

@@ -163,7 +163,7 @@ def write_cleaned(checkup: Checkup, data: DataConfig, originals: Sequence[Path],
 
     Raises:
         DataError: a split's sides do not belong together line by line.
-        ConfigError: a file would be replaced, or can't be written; first of all one of the corpus, ``originals``.
+        ConfigError: a file would be replaced, above all one of the corpus, ``originals``; or it can't be written.
     """
     copies = {name: [directory / f"{name}.{code}" for code in (data.src, data.tgt)] for name in checkup.splits}
     for name, split in checkup.splits.items():

@@ -59,7 +59,7 @@ def finished_result(config: TrainConfig) -> dict[str, Any] | None:
         return None
     made, asked = flat(absolute(read_train_config(path / CONFIG))), flat(absolute(config))
     free = LOCATION + STARTING + REPORTING + (() if isinstance(config.schedule, LinearConfig) else LENGTH)
-    material = () if (path / SOURCES).exists() else MATERIAL  # else their content counts, not their paths
+    material = () if (path / SOURCES).exists() else MATERIAL  # without a record of their content, paths count
     compared = [key for key in asked if key.startswith(material) or not key.startswith(free + PATHS)]
     _refuse_changes(path, {key: (made.get(key), asked[key]) for key in compared})
     result = read_result(path)

@@ -27,8 +27,8 @@ WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER, RESULT, SOURCES = (
 ROWS, EVENTS, CURVES = "metrics.jsonl", "events.out.tfevents.*", "curves.png"
 EVALUATIONS = "evaluation"
 SCORES, TRANSLATIONS, ALIGNMENTS = "scores.json", "translations.txt", "alignments.txt"  # of an evaluation
-LOCATION = ("name", "runs_dir", "data.root", "data.download_dir", "data.cache_dir")
-"""Settings that say where things are. They may differ between machines and don't change the results."""
+LOCATION = ("name", "data.download_dir", "data.cache_dir")
+"""Settings that, like ``PATHS``, say where things are. They may differ and don't change the results."""
 MATERIAL = ("data.train.", "data.valid.", "tokenizer.src_vectors", "tokenizer.tgt_vectors")
 """Paths of the files that a run is made from. Their content is part of its identity, their names are not."""
 PATHS = ("runs_dir", "data.root", "data.test.", *MATERIAL)

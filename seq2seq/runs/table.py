@@ -110,7 +110,7 @@ def _table(content: object) -> dict[str, Any]:
 
 
 def _numbers(content: object) -> dict[str, float]:
-    """Of a table its numbers, of which JSON has those that are not finite as texts."""
+    """The numbers of a table; JSON has those that are not finite as texts."""
     return {
         key: float(value) if isinstance(value, str) else value
         for key, value in _table(content).items()

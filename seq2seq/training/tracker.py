@@ -92,9 +92,7 @@ class Tracker:
     def samples(self, translations: Sequence[Translation], references: Sequence[str], step: int) -> None:
         """Write source, reference and translation as text, and the attention of each translation as a picture."""
         with self._drawing():
-            from seq2seq.decoding.heatmap import (
-                attention_heatmap,
-            )  # with matplotlib, imported late so that training starts sooner
+            from seq2seq.decoding.heatmap import attention_heatmap  # with matplotlib, which is slow to import
 
         digits = len(str(len(translations)))  # so that 10 comes after 9
         for i, (translation, reference) in enumerate(zip(translations, references, strict=False), 1):
