@@ -86,6 +86,14 @@ def new_trainer(*given: str) -> Trainer:
         return training(settings)
 
 
+def trained_run(directory: Path, pairs: int, *given: str) -> Path:
+    """A finished run on so many ``pairs``, which is in ``directory`` as its data is."""
+    data = write_reversals(directory, {"train": pairs, "valid": 6, "test": 8})
+    trainer = new_trainer(*overrides(data, *given))
+    trainer.train()
+    return trainer.run.path
+
+
 def rows(run: Path) -> list[dict[str, Any]]:
     """metrics.jsonl without what is time."""
     found = map(json.loads, (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())

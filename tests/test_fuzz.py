@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from reversals import new_trainer, overrides, write_reversals
+from reversals import trained_run
 from safetensors.torch import load_file
 
 from seq2seq.data import corpus
@@ -28,10 +28,8 @@ pytestmark = pytest.mark.fuzz
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = write_reversals(tmp_path_factory.mktemp("fuzz"), {"train": 60, "valid": 6, "test": 6})
-    trainer = new_trainer(*overrides(data, "trainer.max_steps=1", "tokenizer=unigram", "tokenizer.vocab_size=300"))
-    trainer.train()
-    return trainer.run.path
+    pieces = ["tokenizer=unigram", "tokenizer.vocab_size=300"]
+    return trained_run(tmp_path_factory.mktemp("fuzz"), 60, "trainer.max_steps=1", *pieces)
 
 
 LINES = st.lists(st.one_of(st.binary(max_size=8), st.text(max_size=8).map(str.encode)), max_size=5)

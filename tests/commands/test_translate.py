@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from inprocess import restored
-from reversals import new_trainer, overrides, write_reversals
+from reversals import trained_run
 
 import seq2seq
 from seq2seq.commands.translate import translate
@@ -21,10 +21,9 @@ from seq2seq.settings.schema import DecodeConfigOverrides, MachineConfig, Transl
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = write_reversals(tmp_path_factory.mktemp("translated"), {"train": 300, "valid": 6, "test": 6})
-    trainer = new_trainer(*overrides(data, "trainer.max_steps=60", "trainer.validate_every=20", "name=run"))
-    trainer.train()
-    return trainer.run.path
+    return trained_run(
+        tmp_path_factory.mktemp("translated"), 300, "trainer.max_steps=60", "trainer.validate_every=20"
+    )
 
 
 def translation(run: Path, line: str) -> str:

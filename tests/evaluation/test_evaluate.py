@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from inprocess import status_of
-from reversals import new_trainer, overrides, write_reversals
+from reversals import new_trainer, overrides, trained_run, write_reversals
 from small_models import letters_translator
 
 from seq2seq.build.evaluation import evaluation_set
@@ -28,10 +28,8 @@ from seq2seq.training.validator import Validator
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = write_reversals(tmp_path_factory.mktemp("evaluated"), {"train": 60, "valid": 6, "test": 8})
-    trainer = new_trainer(*overrides(data, "trainer.max_steps=4", "decode.beam_size=2", "name=run"))
-    trainer.train()
-    return trainer.run.path
+    directory = tmp_path_factory.mktemp("evaluated")
+    return trained_run(directory, 60, "trainer.max_steps=4", "decode.beam_size=2", "name=run")
 
 
 def evaluated(run: Path, *given: str) -> dict[str, dict[str, Any]]:
