@@ -24,7 +24,7 @@ test-system: $(VENV)/.installed-dev ## run the tests that start whole programs (
 
 test-faults: export OMP_NUM_THREADS = 1
 test-faults: $(VENV)/.installed-dev ## run the long tests of faults and damaged input, and print what they counted
-	$(RUN) -m pytest -q -rP -n auto --dist worksteal -m "faults or fuzz" --hypothesis-profile long --timeout 3600
+	$(RUN) -m pytest -q -rP -n auto --dist worksteal -m "faults or fuzz or hostile" --hypothesis-profile long --timeout 3600
 
 lint: $(VENV)/.installed-dev ## check the style, and that each layer imports only from those below
 	$(RUN) -m ruff check .

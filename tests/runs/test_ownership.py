@@ -10,6 +10,7 @@ from seq2seq.errors import ConfigError
 from seq2seq.runs.directory import begin
 from seq2seq.runs.ownership import refuse_strangers, remove_own, step_checkpoints
 
+pytestmark = pytest.mark.hostile
 CHECKPOINT = ["model.safetensors", "config.yaml", "checkpoint.json", "training.pt", "tokenizer/src.words"]
 OWN = [
     *("result.json", "metrics.jsonl", "curves.png", "events.out.tfevents.1.host.2.3", "tokenizer/joint.subwords"),

@@ -18,6 +18,7 @@ from seq2seq.errors import CheckpointError, ConfigError
 from seq2seq.runs import directory
 from seq2seq.runs.sources import check
 
+pytestmark = pytest.mark.hostile
 SMALL = ["trainer.batch_tokens=150", "trainer.num_samples=0", "schedule.warmup_steps=1", "name=a"]
 FILES = ["train.src", "train.tgt", "valid.src", "valid.tgt"]
 
