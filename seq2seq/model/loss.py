@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from seq2seq.model.fused.gru import product_dtype
+from seq2seq.model.fused.gru import add_product, product_dtype
 
 
 class Loss(NamedTuple):
@@ -45,14 +45,26 @@ def output_loss(output: nn.Linear, readout: Tensor, targets: Tensor, smoothing: 
     return Loss(smoothed, nll)
 
 
+def linear(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """``inputs`` (N, R) to (N, V) in the type of ``bias``."""
+    if inputs.dtype == bias.dtype:
+        return torch.addmm(bias, inputs, weight.t())
+    return (inputs @ weight.t()).to(bias.dtype).add_(bias)
+
+
 CHUNK_ROWS = 256  # tokens whose logits are computed at once: few enough to stay in a processor's cache
 
 
 class LinearCrossEntropy(Function):
     """The loss and its gradients, one chunk of rows after another.
 
-    With logits o = W x + b, p = softmax(o) and the smoothed target distribution t: do = p - t, dx = Wᵀ do,
-    dW = Σ do xᵀ, db = Σ do. Since the loss is a sum, these are known as soon as the logits are.
+    With logits o = W x + b, p = softmax(o), their mean ō = w̄ᵀ x + b̄ over the vocabulary and the target y:
+
+        l = log Σ_v exp(o_v) = max_v o_v - log max_v p_v    nll = l - o_y    smoothed = (1-ε) nll + ε (l - ō)
+
+    do = p - (1-ε) e_y - ε/V, and so, with g = p - (1-ε) e_y, dx = Wᵀ g - ε w̄, dW = Σ g xᵀ - ε/V 1 (Σ x)ᵀ and
+    db = Σ g - ε/V. Since the loss is a sum, all these are known as soon as the logits are. Nothing is done to
+    single logits besides the softmax.
     """
 
     @staticmethod
@@ -68,34 +80,35 @@ class LinearCrossEntropy(Function):
         """Loss and nll of ``smoothed_cross_entropy``; products in ``dtype``, all else in ``weight``'s type."""
         wants_gradients = any(ctx.needs_input_grad)
         inputs, matrix = readout.to(dtype), weight.to(dtype)
-        nll, uniform = readout.new_zeros(()), readout.new_zeros(())
-        grads = [torch.zeros_like(part) for part in (readout, weight, bias) if wants_gradients]
+        mean_weight, num_words = weight.mean(dim=0), len(weight)
+        chosen, normalisers = readout.new_empty(len(readout)), readout.new_empty(len(readout))
+        if wants_gradients:
+            grad_readout, total = torch.empty_like(readout), readout.sum(dim=0)
+            grad_weight = (total * (-smoothing / num_words)).expand_as(weight).contiguous()
+            grad_bias = torch.full_like(bias, -smoothing * len(readout) / num_words)
         for first in range(0, len(readout), CHUNK_ROWS):
             rows = slice(first, first + CHUNK_ROWS)
             target = targets[rows].unsqueeze(1)
-            logits = (inputs[rows] @ matrix.t()).to(weight.dtype).add_(bias)
-            log_probs = logits.log_softmax(dim=1)
-            nll -= log_probs.gather(1, target).sum()
-            if smoothing > 0:
-                uniform -= log_probs.mean(dim=1).sum()
+            logits = linear(inputs[rows], matrix, bias)
+            probs = logits.softmax(dim=1)
+            chosen[rows] = logits.gather(1, target).squeeze(1)
+            normalisers[rows] = logits.amax(dim=1) - probs.amax(dim=1).log_()
             if wants_gradients:
-                grad = log_probs.exp_()
-                grad.sub_(smoothing / len(weight)).scatter_add_(
-                    1, target, grad.new_full(target.shape, smoothing - 1)
-                )
-                low = grad.to(dtype)  # fits into fp16: the gradient of a sum is of order 1 without a loss scale
-                grads[0][rows] = low @ matrix
-                if dtype == weight.dtype:
-                    grads[1].addmm_(low.t(), inputs[rows])
-                else:
-                    grads[1] += low.t() @ inputs[rows]
-                grads[2] += grad.sum(dim=0)
+                probs.scatter_add_(1, target, probs.new_full(target.shape, smoothing - 1))
+                low = probs.to(dtype)  # fits into fp16: the gradient of a sum is of order 1 without a loss scale
+                add_product(mean_weight * -smoothing, low, matrix, out=grad_readout[rows])
+                add_product(grad_weight, low.t(), inputs[rows], out=grad_weight)
+                grad_bias += probs.sum(dim=0)
         if wants_gradients:
-            ctx.save_for_backward(*grads)
+            ctx.grads = grad_readout, grad_weight, grad_bias
+        nll = (normalisers - chosen).sum()
+        uniform = normalisers.sum() - (readout @ mean_weight + bias.mean()).sum()
         ctx.mark_non_differentiable(nll)
         return torch.lerp(nll, uniform, smoothing), nll
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        return (*(grad * grad_loss for grad in ctx.saved_tensors), None, None, None)
+        if grad_loss.device.type == "cpu" and grad_loss == 1:  # as in training; saves a pass over dW
+            return (*ctx.grads, None, None, None)
+        return (*(grad * grad_loss for grad in ctx.grads), None, None, None)

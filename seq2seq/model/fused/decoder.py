@@ -144,7 +144,7 @@ class FusedDecoder(Decoder):
     """Computes the same as ``Decoder``, with the same parameters and the same ``step``, which search uses."""
 
     def unroll(self, embedded: Tensor, start: Tensor, memory: Memory) -> Unrolled:
-        parts = FUSED_SCORES[type(self.attention)](self.attention)
+        parts = FUSED_SCORES[type(self.attention)](self.attention, memory.keys)
         cell, length = self.cell, embedded.size(1)
         shift = int(self.attention.reads_new_context)
         context_map, word_map = cell.weight_ih.split([memory.values.size(2), embedded.size(2)], dim=1)
@@ -156,7 +156,7 @@ class FusedDecoder(Decoder):
             biases.append(cell.bias_hh.new_zeros(len(parts.query_map)))
         exact = cell.weight_hh.dtype
         inputs, keep = F.linear(words, word_map, cell.bias_ih), self._keep(length, memory.values)
-        tensors = (part.to(exact) for part in (inputs, start, memory.values, memory.keys))
+        tensors = (part.to(exact) for part in (inputs, start, memory.values, parts.keys))
         inputs, start, values, keys = tensors
         products = product_dtype(start)
         with torch.autocast(start.device.type, enabled=False):

@@ -64,7 +64,7 @@ def product_dtype(weight: Tensor) -> torch.dtype:
 
 def add_product(base: Tensor, left: Tensor, right: Tensor, out: Tensor) -> None:
     """Write ``base`` + ``left`` ``right`` into ``out``; the product has the precision of ``right``."""
-    if left.dtype == right.dtype:
+    if base.dtype == right.dtype:
         torch.addmm(base, left, right, out=out)
     else:
         torch.add(base, left.to(right.dtype) @ right, out=out)

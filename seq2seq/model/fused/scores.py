@@ -59,9 +59,12 @@ class FusedDotProduct:
 
 
 class FusedAdditive:
-    """The score e_i = wᵀ u_i with u_i = tanh(q + k_i).
+    """The score e_i = wᵀ u_i with u_i = σ(q + k_i), for q, k and w that are twice those of ``Additive``.
 
-    Backward, with v_i = 1 - u_i²:
+    For tanh(x) = 2σ(2x) - 1, the definition wᵀ tanh(q + k_i) is 2 wᵀ σ(2q + 2k_i) - Σw, and softmax does not see
+    the constant. σ is as fast as tanh on some processors, and three to seven times as fast on others.
+
+    Backward, with v_i = u_i (1 - u_i):
 
     dq = w ⊙ Σ_i de_i v_i    dk_i = w ⊙ Σ_t de_ti v_ti    dw = Σ_t Σ_i de_ti u_ti
 
@@ -74,18 +77,17 @@ class FusedAdditive:
         self.energy = torch.empty_like(keys)  # u, then v: one buffer for all steps
         self.grad_keys: Tensor | None = None
         self.grad_weight = torch.zeros_like(weight)
-        self.one = keys.new_ones(())
 
     def scores(self, query: Tensor) -> Tensor:
         """See ``FusedScore``."""
-        energy = torch.add(self.keys, query.unsqueeze(1), out=self.energy).tanh_()
+        energy = torch.add(self.keys, query.unsqueeze(1), out=self.energy).sigmoid_()
         return torch.mv(energy.flatten(0, 1), self.weight).view(energy.shape[:2])
 
     def backward(self, grad: Tensor, query: Tensor) -> Tensor:
         """See ``FusedScore``."""
-        energy = torch.add(self.keys, query.unsqueeze(1), out=self.energy).tanh_()
+        energy = torch.add(self.keys, query.unsqueeze(1), out=self.energy).sigmoid_()
         self.grad_weight.addmv_(energy.flatten(0, 1).t(), grad.flatten())
-        slope = torch.addcmul(self.one, energy, energy, value=-1, out=energy)
+        slope = torch.addcmul(energy, energy, energy, value=-1, out=energy)
         if self.grad_keys is None:
             self.grad_keys = slope * grad.unsqueeze(2)
         else:
@@ -117,23 +119,26 @@ class ScoreParts(NamedTuple):
     """The parts of an attention that the recurrence uses."""
 
     score: type[FusedScore]
+    keys: Tensor  # (B, S, A)
     query_map: Tensor | None  # (A, D) from decoder state to query; None if they are the same
     weight: Tensor | None  # (A,)
 
 
-def _dot(attention: LuongDot) -> ScoreParts:
-    return ScoreParts(FusedDotProduct, None, None)
+def _dot(attention: LuongDot, keys: Tensor) -> ScoreParts:
+    return ScoreParts(FusedDotProduct, keys, None, None)
 
 
-def _general(attention: LuongGeneral) -> ScoreParts:
-    return ScoreParts(FusedDotProduct, attention.query.weight * attention.scale, None)
+def _general(attention: LuongGeneral, keys: Tensor) -> ScoreParts:
+    return ScoreParts(FusedDotProduct, keys, attention.query.weight * attention.scale, None)
 
 
-def _additive(attention: Additive) -> ScoreParts:
-    return ScoreParts(FusedAdditive, attention.query.weight, attention.score.weight.squeeze(0))
+def _additive(attention: Additive, keys: Tensor) -> ScoreParts:
+    return ScoreParts(
+        FusedAdditive, 2 * keys, 2 * attention.query.weight, 2 * attention.score.weight.squeeze(0)
+    )
 
 
-FUSED_SCORES: dict[type[Attention], Callable[[Any], ScoreParts]] = {
+FUSED_SCORES: dict[type[Attention], Callable[[Any, Tensor], ScoreParts]] = {
     LuongDot: _dot,
     LuongGeneral: _general,
     LuongConcat: _additive,
