@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from seq2seq.model.fused.gru import add_product, product_dtype
+from seq2seq.model.fused.products import add_product, products_with
 
 
 class Loss(NamedTuple):
@@ -37,7 +37,7 @@ def output_loss(output: nn.Linear, readout: Tensor, targets: Tensor, smoothing: 
 
     ``readout`` (N, R), ``targets`` (N,). Memory grows with N and with V, not with N × V.
     """
-    dtype = product_dtype(readout)
+    dtype = products_with(readout).dtype
     with torch.autocast(readout.device.type, enabled=False):
         smoothed, nll = LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
             readout.to(output.weight.dtype), output.weight, output.bias, targets, smoothing, dtype
@@ -100,7 +100,7 @@ class LinearCrossEntropy(Function):
                 add_product(grad_weight, low.t(), inputs[rows], out=grad_weight)
                 grad_bias += probs.sum(dim=0)
         if wants_gradients:
-            ctx.grads = grad_readout, grad_weight, grad_bias
+            ctx.save_for_backward(grad_readout, grad_weight, grad_bias)
         nll = (normalisers - chosen).sum()
         uniform = normalisers.sum() - (readout @ mean_weight + bias.mean()).sum()
         ctx.mark_non_differentiable(nll)
@@ -109,6 +109,4 @@ class LinearCrossEntropy(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        if grad_loss.device.type == "cpu" and grad_loss == 1:  # as in training; saves a pass over dW
-            return (*ctx.grads, None, None, None)
-        return (*(grad * grad_loss for grad in ctx.grads), None, None, None)
+        return (*(grad * grad_loss for grad in ctx.saved_tensors), None, None, None)

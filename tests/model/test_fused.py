@@ -15,6 +15,7 @@ from seq2seq.model.attention import Memory
 from seq2seq.model.decoder import Unrolled
 from seq2seq.model.fused import FUSED_SCORES, FusedDecoder, FusedEncoder
 from seq2seq.model.fused.gru import GRURecurrence
+from seq2seq.model.fused.products import packing
 
 
 def fused_copy(model: Seq2Seq) -> Seq2Seq:
@@ -155,8 +156,10 @@ def test_encoder_equals_the_plain_one() -> None:
 
 def test_gradcheck_of_the_gru() -> None:
     torch.manual_seed(3)
-    inputs, weight, bias = (torch.randn(shape).double().requires_grad_() for shape in ((4, 2, 9), (9, 3), (9,)))
-    mask = torch.tensor([[1, 0], [1, 0], [1, 1], [1, 1]]).unsqueeze(2).double()
+    shapes = (2, 4, 2, 9), (2, 9, 3), (2, 9)
+    inputs, weight, bias = (torch.randn(shape).double().requires_grad_() for shape in shapes)
+    real = torch.tensor([[1, 0], [1, 0], [1, 1], [1, 1]]).unsqueeze(2).double()
+    mask = torch.stack([real, real.flip(0)])
     assert torch.autograd.gradcheck(
         lambda x, w, b: GRURecurrence.apply(x, mask, w, b, torch.float64), (inputs, weight, bias)
     )
@@ -172,6 +175,23 @@ def test_padding_is_weighted_exactly_zero(new_model: NewModel, variant: str) -> 
     weights = model(src, mask, tgt).weights
     assert weights.masked_select(~mask.unsqueeze(1)).abs().sum() == 0
     torch.testing.assert_close(weights.sum(dim=2), torch.ones(4, 3).double())
+
+
+def test_packed_products_stay_near(variant: str) -> None:
+    """oneDNN's products of steps, against torch's own: outputs and gradients."""
+    torch.manual_seed(5)
+    model = fused_copy(make_model(variant, vocab_size=50, hidden=16, embedding=16, dropout=0.3)).train()
+    batch, results = random_batch(4, 6, 7, vocab=50), []
+    for enabled in (False, True):
+        torch.manual_seed(6)  # of the dropout
+        with packing(enabled):
+            output = model(*batch)
+        output.readout.square().sum().backward()
+        results.append([output.readout, *(p.grad for p in model.parameters() if p.grad is not None)])
+        model.zero_grad()
+    assert len(results[0]) > 10
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
 def test_low_precision_products_stay_near(new_model: NewModel, variant: str) -> None:

@@ -33,14 +33,8 @@ from torch.nn import functional as F
 
 from seq2seq.model.attention import Memory
 from seq2seq.model.decoder import Decoder, Unrolled
-from seq2seq.model.fused.gru import (
-    Grad,
-    add_product,
-    gru_step,
-    gru_step_backward,
-    product_dtype,
-    weight_gradient,
-)
+from seq2seq.model.fused.gru import Grad, gru_step, gru_step_backward
+from seq2seq.model.fused.products import Products, StepMatrix, products_with, weight_gradient
 from seq2seq.model.fused.scores import FUSED_SCORES, FusedScore, dot_product, outer_sum
 
 softmax_backward = torch.ops.aten._softmax_backward_data
@@ -54,7 +48,7 @@ class AttentionRecurrence(Function):
         ctx: Any,
         num_contexts: int,
         score_type: type[FusedScore],
-        dtype: torch.dtype,  # of the products
+        products: Products,
         inputs: Tensor,  # (T, B, 3D) x
         keep: Tensor | None,  # (T, B, M) m, of 0 and 1/(1 - p); None without dropout
         start: Tensor,  # (B, D) h_0
@@ -75,22 +69,22 @@ class AttentionRecurrence(Function):
         weights = inputs.new_empty(num_contexts, *mask.shape)
         fed = contexts if keep is None else torch.empty_like(keep)  # m_{t+1} ⊙ c_t
         queries = _queries(mapped, hidden, gates_size)
-        from_context, from_state = context_map.t().to(dtype), state_map.t().to(dtype)
+        from_context, from_state = (StepMatrix(part, products, batch) for part in (context_map, state_map))
         hidden[0] = start
         for t in range(num_contexts):
-            add_product(state_bias, hidden[t], from_state, out=mapped[t])
+            from_state.add(state_bias, hidden[t], out=mapped[t])
             scores = score.scores(queries[t]).masked_fill_(padding, -torch.inf)
             torch.softmax(scores, dim=1, out=weights[t])
             torch.bmm(weights[t].unsqueeze(1), values, out=contexts[t].unsqueeze(1))
             if t < length:
                 if keep is not None:
                     torch.mul(contexts[t], keep[t], out=fed[t])
-                add_product(inputs[t], fed[t], from_context, out=gates[t])
+                from_context.add(inputs[t], fed[t], out=gates[t])
                 gru_step(gates[t], mapped[t, :, :gates_size], hidden[t], gates[t], out=hidden[t + 1])
         ctx.save_for_backward(
             gates, keep, hidden, mapped, fed, weights, values, keys, context_map, state_map, score_weight
         )
-        ctx.score_type, ctx.dtype = score_type, dtype
+        ctx.score_type, ctx.products = score_type, products
         ctx.mark_non_differentiable(weights)
         return hidden[1:], contexts, weights
 
@@ -99,11 +93,12 @@ class AttentionRecurrence(Function):
     def backward(ctx: Any, grad_hidden: Tensor, grad_contexts: Tensor, _: Tensor) -> tuple[Grad, ...]:
         gates, keep, hidden, mapped, fed, weights, values, keys, *parameters = ctx.saved_tensors
         context_map, state_map, score_weight = parameters
-        (length, _, gates_size), dtype = gates.shape, ctx.dtype
+        (length, batch, gates_size), products = gates.shape, ctx.products
         score, queries = ctx.score_type(keys, score_weight), _queries(mapped, hidden, gates_size)
         grad_gates, grad_mapped, grad_scores = (torch.empty_like(part) for part in (gates, mapped, weights))
         grad_contexts = grad_contexts.clone()
-        to_context, to_state = context_map.to(dtype), state_map.to(dtype)
+        to_context, to_state = (StepMatrix(part.t(), products, batch) for part in (context_map, state_map))
+        grad_fed, zero = torch.empty_like(grad_contexts[0]), grad_contexts.new_zeros(grad_contexts.size(2))
         grad, passed = torch.zeros_like(hidden[0]), torch.zeros_like(hidden[0])
         grad_mapped[length:] = 0
         for t in reversed(range(len(mapped))):
@@ -111,8 +106,11 @@ class AttentionRecurrence(Function):
                 grad.add_(grad_hidden[t])
                 recurrent, grad_recurrent = mapped[t, :, :gates_size], grad_mapped[t, :, :gates_size]
                 passed = gru_step_backward(grad, gates[t], recurrent, hidden[t], grad_gates[t], grad_recurrent)
-                grad_fed = grad_gates[t].to(dtype) @ to_context
-                grad_contexts[t] += grad_fed if keep is None else grad_fed * keep[t]
+                if keep is None:
+                    to_context.add(grad_contexts[t], grad_gates[t], out=grad_contexts[t])
+                else:
+                    to_context.add(zero, grad_gates[t], out=grad_fed)
+                    grad_contexts[t].addcmul_(grad_fed, keep[t])
             grad_weights = dot_product(grad_contexts[t], values)
             grad_scores[t] = softmax_backward(grad_weights, weights[t], 1, weights.dtype)
             grad_query = score.backward(grad_scores[t], queries[t])
@@ -120,7 +118,7 @@ class AttentionRecurrence(Function):
                 passed += grad_query
             else:
                 grad_mapped[t, :, gates_size:] = grad_query
-            add_product(passed, grad_mapped[t], to_state, out=passed)
+            to_state.add(passed, grad_mapped[t], out=passed)
             grad = passed
         grad_keys, grad_score_weight = score.gradients(grad_scores, queries)
         return (
@@ -128,8 +126,8 @@ class AttentionRecurrence(Function):
             outer_sum(weights, grad_contexts),
             grad_keys,
             None,
-            weight_gradient(grad_gates, fed[:length], dtype),
-            weight_gradient(grad_mapped, hidden[: len(mapped)], dtype),
+            weight_gradient(grad_gates, fed[:length], products.dtype),
+            weight_gradient(grad_mapped, hidden[: len(mapped)], products.dtype),
             grad_mapped.sum(dim=(0, 1)),
             grad_score_weight,
         )
@@ -158,7 +156,7 @@ class FusedDecoder(Decoder):
         inputs, keep = F.linear(words, word_map, cell.bias_ih), self._keep(length, memory.values)
         tensors = (part.to(exact) for part in (inputs, start, memory.values, parts.keys))
         inputs, start, values, keys = tensors
-        products = product_dtype(start)
+        products = products_with(start)
         with torch.autocast(start.device.type, enabled=False):
             hidden, contexts, weights = AttentionRecurrence.apply(  # type: ignore[no-untyped-call]
                 length + shift,

@@ -133,9 +133,7 @@ def _general(attention: LuongGeneral, keys: Tensor) -> ScoreParts:
 
 
 def _additive(attention: Additive, keys: Tensor) -> ScoreParts:
-    return ScoreParts(
-        FusedAdditive, 2 * keys, 2 * attention.query.weight, 2 * attention.score.weight.squeeze(0)
-    )
+    return ScoreParts(FusedAdditive, 2 * keys, 2 * attention.query.weight, 2 * attention.score.weight.squeeze(0))
 
 
 FUSED_SCORES: dict[type[Attention], Callable[[Any, Tensor], ScoreParts]] = {
