@@ -88,7 +88,7 @@ class Precision(NamedTuple):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Torch's type; with int8, ``seq2seq.decoding.int8`` makes the matrices and all else stays in fp32."""
+        """Torch's type; with int8, only the products of ``seq2seq.decoding.products`` are in 8 bits."""
         return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.name, torch.float32)
 
     def products(self, device: torch.device) -> torch.autocast:

@@ -125,14 +125,16 @@ def search(
     decode: DecodeConfig,
     special: SpecialTokens,
     device: torch.device = CPU,
+    words: Tensor | None = None,
 ) -> list[list[Hypothesis]]:
     """The ``num_best`` best translations of each of N sentences, best first.
 
     ``state`` has N rows, before the first word; ``src_lengths`` are the numbers of real source words of its rows.
+    If ``step`` gives logits (R, C) of some words only, these are ``words`` (C,) int64, </s> among them.
     """
     if decode.beam_size == 1:
-        return [[best] for best in greedy_search(step, state, src_lengths, decode, special, device)]
-    return beam_search(step, state, src_lengths, decode, special, device)
+        return [[best] for best in greedy_search(step, state, src_lengths, decode, special, device, words)]
+    return beam_search(step, state, src_lengths, decode, special, device, words)
 
 
 @torch.no_grad()
@@ -143,6 +145,7 @@ def greedy_search(
     decode: DecodeConfig,
     special: SpecialTokens,
     device: torch.device = CPU,
+    words: Tensor | None = None,
 ) -> list[Hypothesis]:
     """Greedy search: always the most probable next word; finished sentences leave the batch."""
     results: dict[int, Hypothesis] = {}
@@ -154,7 +157,7 @@ def greedy_search(
         if len(live) == 0:
             break
         logits, weights, state = step(paths.tokens[:, -1], state)
-        best = best_words(logits, 1, special.forbidden)
+        best = best_words(logits, 1, special.forbidden, words)
         tokens = best.tokens[:, 0]
         paths = paths.extend(tokens, paths.log_probs + best.log_probs[:, 0], weights)
         done = (tokens == special.eos) | (max_lengths[live] <= length)
@@ -175,6 +178,7 @@ def beam_search(
     decode: DecodeConfig,
     special: SpecialTokens,
     device: torch.device = CPU,
+    words: Tensor | None = None,
 ) -> list[list[Hypothesis]]:
     """Beam search: the K best partial translations at each length, until a better one is no longer likely.
 
@@ -193,8 +197,8 @@ def beam_search(
         if len(live) == 0:
             break
         logits, weights, state = step(paths.tokens[:, -1], state)
-        words = best_words(logits, 2 * beam, special.forbidden)
-        candidates = _best_candidates(paths.log_probs.view(-1, beam), words, special.eos)
+        best = best_words(logits, 2 * beam, special.forbidden, words)
+        candidates = _best_candidates(paths.log_probs.view(-1, beam), best, special.eos)
         cut = max_lengths[live] <= length
         ends = (candidates.ends | (cut.unsqueeze(1) & candidates.stays)) & candidates.log_probs.isfinite()
         ending = ends.flatten().nonzero().flatten()
@@ -273,15 +277,24 @@ class Words(NamedTuple):
     tokens: Tensor  # (R, n)
 
 
-def best_words(logits: Tensor, count: int, forbidden: Sequence[int]) -> Words:
-    """The ``count`` most probable words of ``logits`` (R, V); ``forbidden`` ones come last, with -inf.
+def best_words(logits: Tensor, count: int, forbidden: Sequence[int], words: Tensor | None = None) -> Words:
+    """The ``count`` most probable words; ``forbidden`` ones come last, with -inf.
+
+    Args:
+        logits: (R, V), or (R, C) if ``words`` (C,) says which word each column stands for.
+        count: if there are fewer words, all are given.
+        forbidden: words; their probability is not shared among the others.
+        words: int64 ids of words.
 
     Raises:
         DecodingError: the logits are not finite.
     """
     log_probs = logits.log_softmax(dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
-    log_probs[:, list(forbidden)] = -math.inf
-    best = top_k(log_probs, min(count, logits.size(1)))
+    banned = torch.tensor(forbidden, dtype=torch.int64, device=logits.device)
+    columns = banned if words is None else torch.isin(words, banned).nonzero().flatten()
+    best = top_k(log_probs.index_fill_(1, columns, -math.inf), min(count, logits.size(1)))
+    if words is not None:
+        best = best._replace(tokens=words[best.tokens])
     if best.log_probs[:, 0].isnan().any():  # NaN is the largest of its row
         raise DecodingError(
             "the model's logits are not finite: its weights, or products in this precision, have overflowed; try "

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seq2seq.data.batch import TokenizedPairs, pad
 from seq2seq.data.loader import bucket
-from seq2seq.decoding.int8 import quantized_copy
+from seq2seq.decoding.prepared import PreparedModel
 from seq2seq.decoding.search import Hypothesis, SpecialTokens, max_length, search
 from seq2seq.machine import FP32, Precision
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
@@ -85,7 +85,12 @@ class Translator:
         self.decode = decode
         self.precision = precision
         self._special = SpecialTokens(BOS, EOS, (PAD, BOS) if decode.allow_unk else (PAD, BOS, UNK))
-        self._searched = quantized_copy(model) if precision.name == "int8" else model
+        self._prepared: PreparedModel | None = None
+
+    def prepare(self) -> PreparedModel:
+        """Prepare the model for search as its weights are now; to be repeated when they have changed."""
+        self._prepared = PreparedModel(self.model, self.precision)
+        return self._prepared
 
     def translate(self, lines: Sequence[str], advance: Callable[[int], object] | None = None) -> list[Translation]:
         """Translate ``lines``, a sentence each.
@@ -103,7 +108,7 @@ class Translator:
         """
         if isinstance(lines, str):
             raise TypeError("translate() takes a list of lines: translate([line])")
-        self._searched.eval()
+        self.model.eval()
         src, truncated = self.encode(lines)
         results = [Translation(line, [], [EMPTY], cut) for line, cut in zip(lines, truncated, strict=True)]
         filled = [i for i, ids in enumerate(src) if ids]
@@ -144,12 +149,11 @@ class Translator:
 
     @torch.inference_mode()
     def _search(self, sources: Sequence[Sequence[int]]) -> list[list[Hypothesis]]:
-        device = parameter_device(self.model)
+        device, prepared = parameter_device(self.model), self._prepared or self.prepare()
         src, mask = pad([[*ids, EOS] for ids in sources])
         lengths = [len(ids) + 1 for ids in sources]
-        with self.precision.products(device):
-            start = self._searched.encode(src.to(device), mask.to(device))
-            return search(self._searched.step, start, lengths, self.decode, self._special, device)
+        start = prepared.encode(src.to(device), mask.to(device))
+        return search(prepared.step, start, lengths, self.decode, self._special, device)
 
     def _candidate(self, hypothesis: Hypothesis) -> Candidate:
         tgt = self.tokenizers.tgt

@@ -34,6 +34,7 @@ class Validator:
     def validate(self, progress: ProgressBar) -> ValidationResult:
         """Score the translator's model as it is now; this leaves it in evaluation mode."""
         loss = teacher_forced_loss(self.translator.model, self.pairs, self.translator.decode.batch_tokens)
+        self.translator.prepare()  # the weights have changed
         with progress(len(self.text)) as advance:
             translations = self.translator.translate(self.text.src, advance)
         metrics = {

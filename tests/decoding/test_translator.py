@@ -9,6 +9,7 @@ import torch
 from small_models import letters_translator
 
 from seq2seq.decoding import translator as translator_module
+from seq2seq.decoding.prepared import PreparedModel
 from seq2seq.decoding.search import Hypothesis
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import ConfigError, DecodingError
@@ -90,7 +91,7 @@ def test_a_line_break_spelled_in_bytes_is_no_line_break(monkeypatch: pytest.Monk
     monkeypatch.setattr(translator_module, "search", lambda *_: [[hypothesis]])
     model = letters_translator().model
     translator = Translator(model, TokenizerPair(tokenizer, tokenizer), DecodeConfig())
-    monkeypatch.setattr(model, "encode", lambda *_: None)
+    monkeypatch.setattr(PreparedModel, "encode", lambda *_: None)
     assert translator.translate(["a"])[0].text.split(" ")[-2:] == ["a", "b"]
     assert "\n" not in translator.translate(["a"])[0].text
 
