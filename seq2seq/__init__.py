@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seq2seq.errors import CheckpointError, ConfigError, DataError, DecodingError, TrainingError, UserError
+from seq2seq.openmp import share_cores
 
 if TYPE_CHECKING:
     from seq2seq.build.inference import load
@@ -32,6 +33,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import names that need torch only when they are first used: `seq2seq --help` should not wait for torch."""
+    if name in ("load", "Candidate", "Translation", "Translator"):
+        share_cores()
     if name == "load":
         from seq2seq.build.inference import load
 

@@ -7,6 +7,9 @@ import logging
 import math
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -21,10 +24,55 @@ KEPT = {M_MMAP_THRESHOLD: 2**30, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 2**26}
 
 
 def prepare(num_threads: int | None = None) -> None:
-    """Set up this process for computing: set its number of threads, and make it keep freed memory."""
+    """Set up this process for computing: set its number of threads, and make it keep freed memory.
+
+    Without ``num_threads`` it is torch's own number, or OMP_NUM_THREADS, but no more than the usable cores.
+    """
     keep_freed_memory()
+    if num_threads is None and "OMP_NUM_THREADS" not in os.environ:
+        num_threads = min(torch.get_num_threads(), usable_cores())
     if num_threads is not None:
         torch.set_num_threads(num_threads)
+
+
+def usable_cores(root: Path = Path("/")) -> int:
+    """How many cores this process may use, not counting hyperthreads; at least 1.
+
+    It is bound to a set of processors (affinity) and to a share of their time (the quota of a container's cgroup).
+    ``root`` has the system's proc/ and sys/.
+    """
+    if not hasattr(os, "sched_getaffinity"):  # not Linux
+        return os.cpu_count() or 1
+    cores = {_core(root, processor) for processor in os.sched_getaffinity(0)}
+    return max(1, min([len(cores), *map(math.floor, _quotas(root))]))
+
+
+def _core(root: Path, processor: int) -> str:
+    """The processors that are threads of the same core, as a text."""
+    try:
+        return (root / f"sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list").read_text().strip()
+    except OSError:
+        return str(processor)
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """The limits on this process's time, in processors: those of its cgroup and of all that this is in."""
+    with suppress(OSError):
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if not controllers:  # version 2
+                mount, files = root / "sys/fs/cgroup", ["cpu.max"]
+            elif "cpu" in controllers.split(","):
+                mount, files = root / "sys/fs/cgroup/cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+            else:
+                continue
+            inner = Path(path.lstrip("/"))
+            for group in {inner, *inner.parents}:
+                with suppress(OSError, ValueError):  # none there, or none set: max or -1
+                    text = " ".join((mount / group / file).read_text() for file in files)
+                    quota, period = map(int, text.split())
+                    if quota > 0:
+                        yield quota / period
 
 
 def keep_freed_memory() -> bool:

@@ -160,6 +160,7 @@ def test_wrong_settings_are_named_in_one_line(overrides: list[str], expected: st
         (["trainer.average=last"], ["trainer.average=last", "trainer.keep_last=0"]),
         (["optimizer.betas=[0.9,1.0]"], ["optimizer.betas=[0.9, 1.0]"]),
         (["schedule=plateau", "optimizer.lr=1e-6"], ["schedule.min_lr=1e-05", "optimizer.lr=1e-06"]),
+        (["decode.workers=many"], ["decode.workers=many: expected auto, or integer, 0 to 999"]),
         (["decode.num_best=9"], ["decode.num_best=9", "decode.beam_size=5"]),
     ],
 )

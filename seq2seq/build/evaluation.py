@@ -96,7 +96,7 @@ def evaluation_path(settings: EvaluateConfig, loaded: LoadedRun, name: str) -> P
     parts = [loaded.path.name] if in_run and loaded.path.name != BEST else []
     usual = vars(loaded.config.decode)
     for key, value in vars(loaded.translator.decode).items():
-        if value != usual[key]:
+        if value != usual[key] and key != "workers":  # with which the results are the same
             parts.append(f"{key.removesuffix('_size')}-{value}".lower())
     parts += [value for value in (settings.machine.precision, settings.machine.device) if value != "auto"]
     path = directory / EVALUATIONS / "_".join([name, *parts]).replace(":", "-")

@@ -8,16 +8,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from seq2seq.openmp import share_cores
 from seq2seq.signals import INTERRUPTED, INTERRUPTED_STATUS
 
 
 @contextmanager
 def process() -> Iterator[None]:
-    """The process of a command: its streams can be used, and what was printed is written before it ends.
+    """The process of a command: it shares the machine, its streams can be used, and what was printed is written.
 
     Raises:
         SystemExit: with one line, if it can't be written; without, after Ctrl-C or if nobody reads it any more.
     """
+    share_cores()
     _open_streams()
     try:
         yield

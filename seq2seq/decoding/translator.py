@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from seq2seq.data.batch import TokenizedPairs, pad
 from seq2seq.data.loader import bucket
 from seq2seq.decoding.prepared import PreparedModel
 from seq2seq.decoding.search import Hypothesis, SpecialTokens, max_length, search
+from seq2seq.decoding.workers import check_workers, largest_batch, num_workers, searched
 from seq2seq.machine import FP32, Precision
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
 from seq2seq.settings.rules import check_decode
@@ -77,9 +79,10 @@ class Translator:
         """Search runs on the device of ``model``.
 
         Raises:
-            ConfigError: the settings of search contradict each other.
+            ConfigError: the settings of search contradict each other, or this system has no workers.
         """
         check_decode(decode)
+        check_workers(str(decode.workers), parameter_device(model))
         self.model = model
         self.tokenizers = tokenizers
         self.decode = decode
@@ -109,20 +112,30 @@ class Translator:
         if isinstance(lines, str):
             raise TypeError("translate() takes a list of lines: translate([line])")
         self.model.eval()
+        if self._prepared is None:
+            self.prepare()  # once, before the workers that share it are forked
         src, truncated = self.encode(lines)
         results = [Translation(line, [], [EMPTY], cut) for line, cut in zip(lines, truncated, strict=True)]
         filled = [i for i, ids in enumerate(src) if ids]
         sources = [src[i] for i in filled]
-        for batch in bucket(TokenizedPairs(sources, sources), self.decode.batch_tokens):
-            searched = self._search([sources[j] for j in batch])
-            for j, hypotheses in zip(batch, searched, strict=True):
-                i = filled[j]
-                pieces = self.tokenizers.src.pieces([*src[i], EOS])
-                candidates = [self._candidate(hypothesis) for hypothesis in hypotheses]
-                results[i] = results[i]._replace(src_pieces=pieces, candidates=candidates)
-            if advance:
-                advance(len(batch))
+        with closing(self._found(sources)) as found:
+            for batch, best in found:
+                for j, hypotheses in zip(batch, best, strict=True):
+                    i = filled[j]
+                    pieces = self.tokenizers.src.pieces([*src[i], EOS])
+                    candidates = [self._candidate(hypothesis) for hypothesis in hypotheses]
+                    results[i] = results[i]._replace(src_pieces=pieces, candidates=candidates)
+                if advance:
+                    advance(len(batch))
         return results
+
+    def _found(self, sources: list[list[int]]) -> Generator[tuple[list[int], list[list[Hypothesis]]]]:
+        """Batches of indices of ``sources``, and their hypotheses; the longest first: so workers end together."""
+        num_tokens = sum(len(ids) + 1 for ids in sources)
+        processes = num_workers(str(self.decode.workers), num_tokens, parameter_device(self.model))
+        most = largest_batch(self.decode.batch_tokens, num_tokens, processes)
+        batches = bucket(TokenizedPairs(sources, sources), most)[::-1]
+        return searched(lambda batch: self._search([sources[j] for j in batch]), batches, processes)
 
     def encode(self, lines: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
         """The first ``max_src_tokens`` token ids of each source line, and whether the line had more."""

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 LOCK, LOG = ".lock", "train.log"
 KEPT = (LOCK, LOG)
-STARTING = ("overwrite", "resume", "machine.")
+STARTING = ("overwrite", "resume", "machine.", "decode.workers")
 """Settings that may differ between two starts of a run, as those of LOCATION may: how to start and compute."""
 LENGTH = ("trainer.max_steps", "trainer.max_epochs", "trainer.patience")
 """Settings of a run's length, which may change, except under a linear schedule, which is made for one length."""

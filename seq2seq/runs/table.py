@@ -20,7 +20,7 @@ from seq2seq.tables import table
 
 logger = logging.getLogger(__name__)
 
-UNINTERESTING = (*NO_CHOICES, *REPORTING, "machine.device", "machine.num_threads")
+UNINTERESTING = (*NO_CHOICES, *REPORTING, "machine.device", "machine.num_threads", "decode.workers")
 NAMES = {"bleu": "BLEU", "chrf": "chrF"}  # of metrics, for people
 MOST_VALIDATIONS = 20  # in a table
 

@@ -9,9 +9,18 @@ from typing import Any
 
 from seq2seq.errors import ConfigError, did_you_mean
 from seq2seq.settings.reference import kind
-from seq2seq.settings.schema import DecodeConfig, Leaf, MachineConfig, PlateauConfig, TrainConfig, leaves
+from seq2seq.settings.schema import (
+    DecodeConfig,
+    DecodeConfigOverrides,
+    Leaf,
+    MachineConfig,
+    PlateauConfig,
+    TrainConfig,
+    leaves,
+)
 
 GPUS = ("gpu", "nvidia")  # what some call cuda
+DECODES = (DecodeConfig, DecodeConfigOverrides)
 
 
 def check(settings: Any) -> None:
@@ -22,6 +31,9 @@ def check(settings: Any) -> None:
     machine = settings if isinstance(settings, MachineConfig) else getattr(settings, "machine", None)
     if isinstance(machine, MachineConfig):
         _check_device(machine.device)
+    decode = settings if isinstance(settings, DECODES) else getattr(settings, "decode", None)
+    if isinstance(decode, DECODES) and not re.fullmatch(r"auto|None|\d{1,3}", str(decode.workers)):
+        raise ConfigError(f"decode.workers={decode.workers}: expected auto, or integer, 0 to 999")
     if isinstance(settings, TrainConfig):
         _check_training(settings)
 

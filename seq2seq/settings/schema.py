@@ -377,6 +377,11 @@ class DecodeConfig:
     allow_unk: bool = setting(False, "whether <unk> may be written")
     batch_tokens: int = count(2400, "source tokens translated at once, padding included", low=2)
     max_src_tokens: int = count(500, "longest source, in tokens; longer ones are cut, and a message counts them")
+    workers: str = setting(
+        "auto",
+        "processes of one thread each that share the sentences: a number, 1: none beside the command's own, or "
+        "auto: on a CPU under Linux, one for each of its threads, fewer if there is little to translate",
+    )
 
 
 def nullable(schema: type, doc: str) -> type:
@@ -405,7 +410,9 @@ class MachineConfig:
     """What to compute on, and how."""
 
     device: str = setting("auto", "cpu, cuda, cuda:N, mps, or auto: a GPU if there is one")
-    num_threads: int | None = count(None, "CPU threads; null: one for each core", high=1024)
+    num_threads: int | None = count(
+        None, "CPU threads; null: one for each core that the process may use", high=1024
+    )
     precision: str = choice(
         "precision of matrix products; int8 is for search only", "auto", "fp32", "bf16", "fp16", "int8"
     )
