@@ -34,7 +34,7 @@ def prepare(config: BenchmarkConfig, directory: Path) -> Path:
         raise ConfigError(f"benchmark.peer=opennmt has no counterpart of attention {config.attention.variant}")
     directory.mkdir(parents=True, exist_ok=True)
     text, _ = corpus.clean("train", read_split(config.data, "train"))
-    pair, tokens = tokenizers(config, text)
+    pair, tokens, _ = tokenizers(config, text)
     pairs = tokens.limited(config.data.max_length, "drop")
     for name, tokenizer, side in (("src", pair.src, pairs.src), ("tgt", pair.tgt, pairs.tgt)):
         lines = (" ".join(tokenizer.pieces(ids)) for ids in side)

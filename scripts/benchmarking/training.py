@@ -178,7 +178,7 @@ def loss_of_all_logits(output: nn.Linear, readout: Tensor, targets: Tensor, smoo
 def fixed_batches(config: BenchmarkConfig) -> tuple[list[Batch], tuple[int, int]]:
     """Batches of sentences of similar length, drawn from all lengths; and the sizes of the vocabularies."""
     text, _ = corpus.clean("train", read_split(config.data, "train"))
-    pair, tokens = tokenizers(config, text)
+    pair, tokens, _ = tokenizers(config, text)
     pairs = tokens.limited(config.data.max_length, "drop")
     options = config.benchmark
     order = sorted(range(len(pairs)), key=lambda i: (len(pairs.tgt[i]), len(pairs.src[i])))

@@ -28,6 +28,7 @@ from seq2seq.settings.schema import (
 )
 from seq2seq.signals import not_returning
 from seq2seq.storage.integrity import sha256
+from seq2seq.text.lexicon import Lexicon
 from seq2seq.text.subwords import SubwordTokenizer
 from seq2seq.text.tokenizer import Sampling, Tokenizer
 from seq2seq.text.tokenizer_pair import TokenizerPair
@@ -104,8 +105,8 @@ def _hash_of(lines: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def tokenizers(config: TrainConfig, train: ParallelText) -> tuple[TokenizerPair, TokenizedPairs]:
-    """The tokenizers trained on the training split, and its tokens; from the cache if it has them."""
+def tokenizers(config: TrainConfig, train: ParallelText) -> tuple[TokenizerPair, TokenizedPairs, Lexicon]:
+    """The tokenizers trained on the training split, its tokens and their lexicon; cached."""
     settings = config.tokenizer
     described = {**dataclasses.asdict(settings), "src_vectors": None, "tgt_vectors": None, "sample": None}
     train_one = partial(train_tokenizer, settings=settings)

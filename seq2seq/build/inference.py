@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from seq2seq import machine
 from seq2seq.build.model import model
+from seq2seq.decoding.shortlist import Shortlist
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import ConfigError, did_you_mean
 from seq2seq.runs.checkpoint import (
@@ -21,6 +22,7 @@ from seq2seq.runs.layout import CONFIG, TOKENIZER, located, run_of
 from seq2seq.settings.compose import overridden, read_train_config
 from seq2seq.settings.rules import check
 from seq2seq.settings.schema import DecodeConfigOverrides, MachineConfig, TrainConfig, keys_of
+from seq2seq.text.lexicon import LEXICON, Lexicon
 from seq2seq.text.tokenizer_pair import TokenizerPair
 
 
@@ -43,7 +45,8 @@ def load_run(
 
     Raises:
         CheckpointError: it is missing, damaged, of another version or has weights that are not finite.
-        ConfigError: the settings of search contradict each other, or the machine has no such device or precision.
+        ConfigError: the settings of search contradict each other, the run has no lexicon for ``decode.shortlist``,
+            or the machine has no such device or precision.
     """
     computer = computer or MachineConfig()
     path = checkpoint_path(Path(run), checkpoint)
@@ -57,7 +60,18 @@ def load_run(
     device = machine.resolve_device(computer.device)
     decode = overridden(config.decode, overrides or DecodeConfigOverrides())
     precision = machine.choose_precision(computer.precision, device)
-    return LoadedRun(path, info, config, Translator(net.to(device), pair, decode, precision))
+    shortlist = _shortlist(path, pair, decode.shortlist) if decode.shortlist else None
+    return LoadedRun(path, info, config, Translator(net.to(device), pair, decode, precision, shortlist))
+
+
+def _shortlist(path: Path, pair: TokenizerPair, size: int) -> Shortlist:
+    file = path / TOKENIZER / LEXICON
+    if not file.exists():
+        raise ConfigError(
+            f"decode.shortlist={size}: {path} has no {TOKENIZER}/{LEXICON}, since an earlier version trained it; "
+            "give decode.shortlist=0, or train again"
+        )
+    return Shortlist(Lexicon.load(file, len(pair.src), len(pair.tgt)), pair, size)
 
 
 def load(

@@ -16,6 +16,7 @@ from seq2seq.build.data import batches, has_split, read_sources, read_split, tok
 from seq2seq.build.model import check_size, model
 from seq2seq.data import corpus
 from seq2seq.data.loader import BatchLoader
+from seq2seq.decoding.shortlist import Shortlist
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import ConfigError, DataError
 from seq2seq.evaluation.metrics import check_language
@@ -26,6 +27,7 @@ from seq2seq.runs.directory import REMEDY, begin, resume
 from seq2seq.runs.layout import absolute, run_path
 from seq2seq.settings.compose import to_yaml
 from seq2seq.settings.schema import ScheduleConfig, TrainConfig, TrainerConfig, WordConfig
+from seq2seq.text.lexicon import Lexicon
 from seq2seq.text.tokenizer_pair import TokenizerPair
 from seq2seq.text.words import load_vectors
 from seq2seq.training.optim import SCHEDULES, Ema, new_optimizer
@@ -52,7 +54,7 @@ def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
     train, valid, made_from = read_sources(config)
     if checkpoint:
         sources.check(path, made_from)
-    valid, pair, loader = _data(config, train, valid)
+    valid, pair, lexicon, loader = _data(config, train, valid)
     check_size(config, len(pair.src), len(pair.tgt), device)
     net = model(config, len(pair.src), len(pair.tgt))
     if isinstance(config.tokenizer, WordConfig):
@@ -67,10 +69,11 @@ def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
     )
     precision = machine.choose_precision(config.machine.precision, device)
     decode = dataclasses.replace(config.decode, beam_size=config.trainer.valid_beam_size, num_best=1)
-    validator = Validator(valid, Translator(net, pair, decode, precision), config.data.tgt)
+    shortlist = Shortlist(lexicon, pair, decode.shortlist) if decode.shortlist else None
+    validator = Validator(valid, Translator(net, pair, decode, precision, shortlist), config.data.tgt)
     if checkpoint is None:
         begin(path)  # only once everything else is ready
-        run, tracker = RunDirectory(path, settings, pair), Tracker(path)
+        run, tracker = RunDirectory(path, settings, pair, lexicon), Tracker(path)
         sources.record(path, made_from)
         tracker.config(config)
         return trainer(config, net, loader, validator, run, tracker, precision)
@@ -79,7 +82,9 @@ def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
     load_weights(checkpoint, net)
     resume(path)
     tracker = Tracker(path, Written(info.step, state.pop("written")))
-    resumed = trainer(config, net, loader, validator, RunDirectory(path, settings, pair), tracker, precision)
+    resumed = trainer(
+        config, net, loader, validator, RunDirectory(path, settings, pair, lexicon), tracker, precision
+    )
     sources.record(path, made_from)
     resumed.load_state_dict(state)
     logger.info("resuming from %s, update %s", checkpoint, f"{info.step:,}")
@@ -100,8 +105,8 @@ def _refuse_less(path: Path, state: Mapping[str, Any], settings: TrainerConfig) 
 
 def _data(
     config: TrainConfig, train: corpus.ParallelText, valid: corpus.ParallelText
-) -> tuple[corpus.ParallelText, TokenizerPair, BatchLoader]:
-    """The validation split, the tokenizers and the batches; logs a table of what was read, dropped and kept."""
+) -> tuple[corpus.ParallelText, TokenizerPair, Lexicon, BatchLoader]:
+    """The validation split, tokenizers, lexicon and batches; logs a table of what was read, dropped and kept."""
     train, report = corpus.clean("train", train)
     if len(train) < 2:
         raise DataError("train: a single sentence pair; a corpus has a sentence a line, each ended by a newline")
@@ -109,12 +114,12 @@ def _data(
     reports = [valid_report]
     if has_split(config.data, "test"):
         reports.append(corpus.clean("test", read_split(config.data, "test"), train)[1])
-    pair, tokens = tokenizers(config, train)
+    pair, tokens, lexicon = tokenizers(config, train)
     loader, over_length = batches(config, train, pair, tokens)
     dropped = config.data.over_length == "drop"
     report = dataclasses.replace(report, over_length=over_length, over_length_dropped=dropped)
     logger.info("%s", corpus.report_table([report, *reports]))
-    return valid, pair, loader
+    return valid, pair, lexicon, loader
 
 
 def use_pretrained_vectors(net: Seq2Seq, settings: WordConfig, pair: TokenizerPair) -> None:

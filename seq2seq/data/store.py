@@ -1,4 +1,4 @@
-"""A cache of tokenizers and of the tokens of their corpus, with a key made of everything that they depend on."""
+"""A cache of tokenizers, tokens and their lexicon, with a key made of everything that they depend on."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from seq2seq.data.alignments import count_lexicon
 from seq2seq.data.batch import TokenizedPairs
 from seq2seq.errors import DataError, UserError
 from seq2seq.storage.atomic import atomic_directory, write_text
 from seq2seq.storage.integrity import identities
+from seq2seq.text.lexicon import LEXICON, Lexicon
 from seq2seq.text.tokenizer_pair import TokenizerPair, Train
 
 logger = logging.getLogger(__name__)
 
 CONTENTS, TOKENS = "contents.json", "tokens.safetensors"
-VERSIONS = {"format": "3", **{library: version(library) for library in ("sentencepiece", "torchtext")}}
+VERSIONS = {"format": "4", **{library: version(library) for library in ("sentencepiece", "torchtext")}}
 """Of the cache's format and of the libraries; if one changes, the tokenizer is trained again."""
 
 
 def train_or_cached(
     cache: Path, settings: Mapping[str, object], src: Sequence[str], tgt: Sequence[str], train: Train, joint: bool
-) -> tuple[TokenizerPair, TokenizedPairs]:
-    """Tokenizers trained on this text with ``settings``, and its tokens; from ``cache`` if it has them.
+) -> tuple[TokenizerPair, TokenizedPairs, Lexicon]:
+    """Tokenizers trained on this text with ``settings``, its tokens and lexicon; from ``cache`` if it has them.
 
     A cache that can't be read or written gives a warning, and training takes longer to start.
     """
@@ -46,26 +48,30 @@ def train_or_cached(
         return cached
     pair = TokenizerPair.train(src, tgt, train, joint)
     tokens = TokenizedPairs(pair.src.encode(src), pair.tgt.encode(tgt))
+    lexicon = count_lexicon(tokens, len(pair.src), len(pair.tgt))
     try:
         with atomic_directory(directory) as temporary:
             pair.save(temporary)
             save_tokens(tokens, temporary / TOKENS)
+            lexicon.save(temporary / LEXICON)
             write_text(temporary / CONTENTS, json.dumps(_contents(temporary, key), indent=2) + "\n")
     except OSError as error:
         if cached := _read(directory, key):  # another process was faster
             return cached
         logger.warning("%s: can't be written (%s); the next start trains again", directory, error.strerror)
-    return pair, tokens
+    return pair, tokens, lexicon
 
 
-def _read(directory: Path, key: str) -> tuple[TokenizerPair, TokenizedPairs] | None:
+def _read(directory: Path, key: str) -> tuple[TokenizerPair, TokenizedPairs, Lexicon] | None:
     """The contents of ``directory``, if they are those that were written under ``key``."""
     if not directory.is_dir():
         return None
     try:
         if json.loads((directory / CONTENTS).read_text(encoding="utf-8")) != _contents(directory, key):
             raise DataError(f"{directory}: damaged, or copied from elsewhere")
-        return TokenizerPair.load(directory), load_tokens(directory / TOKENS)
+        pair = TokenizerPair.load(directory)
+        lexicon = Lexicon.load(directory / LEXICON, len(pair.src), len(pair.tgt))
+        return pair, load_tokens(directory / TOKENS), lexicon
     except (UserError, OSError, ValueError) as error:
         logger.warning("%s; the tokenizer is trained again", error)
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -14,6 +16,7 @@ from seq2seq.data.batch import TokenizedPairs, pad
 from seq2seq.data.loader import bucket
 from seq2seq.decoding.prepared import PreparedModel
 from seq2seq.decoding.search import Hypothesis, SpecialTokens, max_length, search
+from seq2seq.decoding.shortlist import Shortlist
 from seq2seq.decoding.workers import check_workers, largest_batch, num_workers, searched
 from seq2seq.machine import FP32, Precision
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
@@ -74,9 +77,14 @@ class Translator:
     """A trained model, its tokenizers and the settings of search. ``seq2seq.load`` makes one from a run."""
 
     def __init__(
-        self, model: Seq2Seq, tokenizers: TokenizerPair, decode: DecodeConfig, precision: Precision = FP32
+        self,
+        model: Seq2Seq,
+        tokenizers: TokenizerPair,
+        decode: DecodeConfig,
+        precision: Precision = FP32,
+        shortlist: Shortlist | None = None,
     ) -> None:
-        """Search runs on the device of ``model``.
+        """Search runs on the device of ``model``, over the words of ``shortlist`` if one is given.
 
         Raises:
             ConfigError: the settings of search contradict each other, or this system has no workers.
@@ -87,6 +95,7 @@ class Translator:
         self.tokenizers = tokenizers
         self.decode = decode
         self.precision = precision
+        self.shortlist = shortlist
         self._special = SpecialTokens(BOS, EOS, (PAD, BOS) if decode.allow_unk else (PAD, BOS, UNK))
         self._prepared: PreparedModel | None = None
 
@@ -160,13 +169,21 @@ class Translator:
             )
         return TokenizedPairs(sources, [ids[:most] for ids in references]), cut_references
 
+    def without_shortlist(self) -> Translator:
+        """The same translator, with search over the whole vocabulary."""
+        other = copy.copy(self)
+        other.shortlist, other.decode = None, dataclasses.replace(self.decode, shortlist=0)
+        return other
+
     @torch.inference_mode()
     def _search(self, sources: Sequence[Sequence[int]]) -> list[list[Hypothesis]]:
         device, prepared = parameter_device(self.model), self._prepared or self.prepare()
         src, mask = pad([[*ids, EOS] for ids in sources])
         lengths = [len(ids) + 1 for ids in sources]
-        start = prepared.encode(src.to(device), mask.to(device))
-        return search(prepared.step, start, lengths, self.decode, self._special, device)
+        src = src.to(device)
+        words = self.shortlist.words(src) if self.shortlist else None
+        start = prepared.encode(src, mask.to(device), words)
+        return search(prepared.step, start, lengths, self.decode, self._special, device, words)
 
     def _candidate(self, hypothesis: Hypothesis) -> Candidate:
         tgt = self.tokenizers.tgt

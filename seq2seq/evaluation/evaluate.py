@@ -18,6 +18,13 @@ from seq2seq.text.words import token_bleu
 FILES = SCORES, TRANSLATIONS, ALIGNMENTS
 
 
+class ShortlistEffect(NamedTuple):
+    """The translations with decode.shortlist compared with those of search over the whole vocabulary."""
+
+    unchanged: float  # share of the sentences
+    bleu_difference: float  # with minus without
+
+
 class Evaluation(NamedTuple):
     """The results of a model on a test set."""
 
@@ -32,12 +39,15 @@ class Evaluation(NamedTuple):
     seconds: float  # to translate
     sentences_per_second: float
     translations: list[Translation]
+    shortlist: ShortlistEffect | None = None  # if one was used
 
 
 def evaluate(
     translator: Translator, src: Sequence[str], ref: Sequence[str], tgt_language: str, bootstrap: int = 1000
 ) -> Evaluation:
     """Translate the raw lines ``src`` and score them against the raw lines ``ref``.
+
+    If the translator has a shortlist, they are translated without it too, and the two are compared.
 
     Raises:
         DecodingError: the model's logits are not finite.
@@ -61,7 +71,18 @@ def evaluate(
         seconds=seconds,
         sentences_per_second=len(src) / seconds,
         translations=translations,
+        shortlist=_effect(translator, src, ref, tgt_language, hypotheses, parts.value),
     )
+
+
+def _effect(
+    translator: Translator, src: Sequence[str], ref: Sequence[str], language: str, with_it: list[str], score: float
+) -> ShortlistEffect | None:
+    if translator.shortlist is None:
+        return None
+    without = [translation.text for translation in translator.without_shortlist().translate(src)]
+    unchanged = sum(map(str.__eq__, with_it, without)) / len(src)
+    return ShortlistEffect(unchanged, score - bleu(without, ref, language).value)
 
 
 def report(result: Evaluation) -> str:
@@ -76,6 +97,12 @@ def report(result: Evaluation) -> str:
         ("perplexity", f"{result.teacher_forced_ppl:.2f}", "", "teacher-forced, a target token"),
         ("sentences/s", f"{result.sentences_per_second:.1f}", "", f"{result.sentences:,} sentences"),
     ]
+    if result.shortlist:
+        unchanged, difference = result.shortlist
+        rows += [
+            ("unchanged", f"{100 * unchanged:.1f}%", "", "of the sentences, by the shortlist"),
+            ("BLEU gained", f"{difference:+.2f}", "", "by the shortlist"),
+        ]
     if result.truncated:
         rows.append(("truncated", f"{result.truncated:,}", "", "sources, at decode.max_src_tokens"))
     signatures = [f"{number} {score.signature}" for number, score in enumerate(result.scores.values(), 1)]
@@ -89,7 +116,9 @@ def write(directory: Path, result: Evaluation, record: Mapping[str, Any]) -> Non
     (Pharaoh's format).
     """
     fields = {**record, **result._asdict(), "scores": {name: s._asdict() for name, s in result.scores.items()}}
-    del fields["translations"]
+    del fields["translations"], fields["shortlist"]
+    if result.shortlist:
+        fields["shortlist"] = result.shortlist._asdict()
     texts = {
         TRANSLATIONS: "\n".join(translation.text for translation in result.translations),
         ALIGNMENTS: "\n".join(map(pharaoh, result.translations)),

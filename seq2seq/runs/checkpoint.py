@@ -8,8 +8,9 @@
       previous/    the last/ before this one, in case last/ gets damaged
       step-N/      weights of the last validations, if they are kept
 
-``best/`` needs nothing outside itself. checkpoint.json has the size and the hash of every other file, so that a
-checkpoint knows whether it is whole. No file is loaded in a way that could run code.
+tokenizer/ has the lexicon too, which decode.shortlist uses. ``best/`` needs nothing outside itself.
+checkpoint.json has the size and the hash of every other file, so that a checkpoint knows whether it is whole. No
+file is loaded in a way that could run code.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from seq2seq.runs.ownership import refuse_strangers, remove_own, step_checkpoint
 from seq2seq.settings.schema import TrainConfig
 from seq2seq.storage.atomic import atomic_directory, write_json, write_text
 from seq2seq.storage.integrity import DENIED, check_files, identities
+from seq2seq.text.lexicon import LEXICON, Lexicon
 from seq2seq.text.tokenizer_pair import TokenizerPair
 
 FORMAT = 2
@@ -49,11 +51,12 @@ class CheckpointInfo(NamedTuple):
 class RunDirectory:
     """The files of one run. Only this class saves them."""
 
-    def __init__(self, path: Path, config_yaml: str, tokenizers: TokenizerPair) -> None:
+    def __init__(self, path: Path, config_yaml: str, tokenizers: TokenizerPair, lexicon: Lexicon) -> None:
         """Make the directory and write the files that do not change during the run."""
         self.path = path
         self._config_yaml = config_yaml
         self._tokenizers = tokenizers
+        self._lexicon = lexicon
         path.mkdir(parents=True, exist_ok=True)
         self._write_static(path)
 
@@ -116,6 +119,7 @@ class RunDirectory:
         write_text(directory / CONFIG, self._config_yaml)
         with atomic_directory(directory / TOKENIZER) as temporary:
             self._tokenizers.save(temporary)
+            self._lexicon.save(temporary / LEXICON)
 
 
 def read_result(run: Path) -> dict[str, Any] | None:

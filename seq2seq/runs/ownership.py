@@ -27,6 +27,7 @@ from seq2seq.runs.layout import (
     TRANSLATIONS,
     WEIGHTS,
 )
+from seq2seq.text.lexicon import LEXICON
 
 
 def _any(*names: str) -> str:
@@ -39,8 +40,8 @@ PASSING = rf"{_any(*REPLACED, RESULT, ROWS, CURVES)}|{re.escape(EVENTS[:-1])}.*"
 NAMES = rf"{PASSING}|{_any(CONFIG, SOURCES)}|{STEP}"
 """Of what a run writes into its directory, besides its lock and its log."""
 BROWSERS = r"(.*/)?(\.DS_Store|Thumbs\.db)"  # what browsers of files leave everywhere
-IN_TOKENIZER = r"(joint|src|tgt)\.(subwords|words)"
-IN_CHECKPOINT = rf"{_any(WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER)}|{TOKENIZER}/{IN_TOKENIZER}"
+IN_TOKENIZER = rf"(joint|src|tgt)\.(subwords|words)|{re.escape(LEXICON)}"
+IN_CHECKPOINT = rf"{_any(WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER)}|{TOKENIZER}/({IN_TOKENIZER})"
 IN_EVALUATION = _any(SCORES, TRANSLATIONS, ALIGNMENTS)
 
 

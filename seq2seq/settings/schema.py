@@ -375,6 +375,13 @@ class DecodeConfig:
     )
     max_offset: int = count(10, "tokens added to max_ratio × source")
     allow_unk: bool = setting(False, "whether <unk> may be written")
+    shortlist: int = count(
+        0,
+        "search over this many most frequent target pieces and, for each source piece, this many likeliest "
+        "translations; 0: over the whole vocabulary",
+        low=0,
+        high=100,
+    )
     batch_tokens: int = count(2400, "source tokens translated at once, padding included", low=2)
     max_src_tokens: int = count(500, "longest source, in tokens; longer ones are cut, and a message counts them")
     workers: str = setting(

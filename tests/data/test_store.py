@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 import sentencepiece
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,16 +50,17 @@ def entry(cache: Path) -> Path:
 
 @pytest.mark.parametrize("joint", [True, False])
 def test_the_second_time_comes_from_the_cache(tmp_path: Path, train: CountingTrain, joint: bool) -> None:
-    first, tokens = train_or_cached(tmp_path / "cache", {"a": 1}, SRC, TGT, train, joint)
+    first, tokens, lexicon = train_or_cached(tmp_path / "cache", {"a": 1}, SRC, TGT, train, joint)
     calls = len(train.calls)
-    second, again = train_or_cached(tmp_path / "cache", {"a": 1}, SRC, TGT, train, joint)
+    second, again, same_lexicon = train_or_cached(tmp_path / "cache", {"a": 1}, SRC, TGT, train, joint)
     assert len(train.calls) == calls == (1 if joint else 2)
     assert second.joint == joint
     assert second.fingerprint() == first.fingerprint()
+    assert all(map(torch.equal, same_lexicon, lexicon))
     assert again == tokens == (first.src.encode(SRC), first.tgt.encode(TGT), ())
 
 
-@pytest.mark.parametrize("name", ["joint.words", "tokens.safetensors", "contents.json"])
+@pytest.mark.parametrize("name", ["joint.words", "tokens.safetensors", "lexicon.safetensors", "contents.json"])
 @pytest.mark.parametrize("how", ["cut off", "empty", "a byte changed", "gone", "unreadable"])
 def test_a_damaged_cache_gives_a_warning_and_is_trained_again(
     tmp_path: Path, train: CountingTrain, caplog: pytest.LogCaptureFixture, name: str, how: str
@@ -146,10 +148,11 @@ def test_starts_on_a_cold_cache_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
-    assert [tokens for _, tokens in results] == [results[0][1]] * count
+    assert [tokens for _, tokens, _ in results] == [results[0][1]] * count
     assert sorted(path.name for path in entry(tmp_path).iterdir()) == [
         "contents.json",
         "joint.words",
+        "lexicon.safetensors",
         "tokens.safetensors",
     ]
 
@@ -166,7 +169,7 @@ def test_the_slower_of_two_takes_what_the_faster_wrote(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", overtaken)
-    pair, tokens = train_or_cached(tmp_path, {}, SRC, TGT, train, joint=True)
+    pair, tokens, _ = train_or_cached(tmp_path, {}, SRC, TGT, train, joint=True)
     assert len(train.calls) == 2
     assert tokens == (pair.src.encode(SRC), pair.tgt.encode(TGT), ())
     assert entry(tmp_path).is_dir()
@@ -177,7 +180,7 @@ def test_a_cold_cache_that_cant_be_written_is_a_warning(
     tmp_path: Path, train: CountingTrain, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    pair, tokens = train_or_cached(tmp_path / "file" / "cache", {}, SRC, TGT, train, joint=True)
+    pair, tokens, _ = train_or_cached(tmp_path / "file" / "cache", {}, SRC, TGT, train, joint=True)
     assert tokens.src == pair.src.encode(SRC)
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
@@ -238,6 +241,6 @@ def test_interrupted_saving_leaves_no_cache_entry(
         with pytest.raises(KeyboardInterrupt):
             train_or_cached(tmp_path, {}, SRC, TGT, train, joint=False)
     assert list(tmp_path.iterdir()) == []
-    again, _ = train_or_cached(tmp_path, {}, SRC, TGT, train, joint=False)
+    again, *_ = train_or_cached(tmp_path, {}, SRC, TGT, train, joint=False)
     assert len(train.calls) == 4
     assert not again.joint

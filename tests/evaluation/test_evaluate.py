@@ -299,3 +299,34 @@ def test_alignments_by_hand() -> None:
 def test_perplexity() -> None:
     assert perplexity(math.log(7)) == pytest.approx(7)
     assert perplexity(1e6) == math.inf
+
+
+def test_what_a_shortlist_changes_is_reported(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain, name = "test_batch_tokens-10", "test_shortlist-1_batch_tokens-10"  # a sentence a batch
+    names = evaluated(own, "decode.shortlist=1", "decode.batch_tokens=10")
+    out = capsys.readouterr().out
+    assert names.keys() == {name}
+    with_it = (own / "evaluation" / name / "translations.txt").read_text().splitlines()
+    names = evaluated(own, "decode.batch_tokens=10")
+    assert "shortlist" not in names[plain]
+    assert "by the shortlist" not in capsys.readouterr().out
+    without = (own / "evaluation" / plain / "translations.txt").read_text().splitlines()
+    unchanged = sum(a == b for a, b in zip(with_it, without, strict=True)) / len(without)
+    difference = names[name]["scores"]["BLEU"]["value"] - names[plain]["scores"]["BLEU"]["value"]
+    assert 0 < unchanged < 1
+    assert names[name]["shortlist"] == pytest.approx({"unchanged": unchanged, "bleu_difference": difference})
+    assert f"{100 * unchanged:.1f}%" in out
+    assert f"{difference:+.2f}" in out
+
+
+def test_a_run_of_an_earlier_version_has_no_shortlist(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    info = json.loads((own / "best/checkpoint.json").read_text())
+    (own / "best/tokenizer/lexicon.safetensors").unlink()
+    assert "is not whole" in refused(capsys, f"run={own}")
+    del info["files"]["tokenizer/lexicon.safetensors"]
+    (own / "best/checkpoint.json").write_text(json.dumps(info))
+    assert evaluated(own).keys() == {"test"}
+    assert refused(capsys, f"run={own}", "decode.shortlist=9") == (
+        f"decode.shortlist=9: {own}/best has no tokenizer/lexicon.safetensors, since an earlier version trained "
+        "it; give decode.shortlist=0, or train again"
+    )

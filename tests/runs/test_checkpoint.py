@@ -25,11 +25,13 @@ from seq2seq.runs.checkpoint import (
     read_training,
     read_weights,
 )
+from seq2seq.text.lexicon import Lexicon
 from seq2seq.text.tokenizer_pair import TokenizerPair
 from seq2seq.text.words import WordTokenizer
 from seq2seq.training.optim import mean_of
 
 WORDS = ["der", "Hund", "ein", "a", "dog", "the", "läuft"]
+LEXICON = Lexicon(*[torch.zeros(0, dtype=torch.int32)] * 3)
 PAIR = TokenizerPair(*[WordTokenizer(WORDS)] * 2)
 CONFIG = "name: Übung\nseed: 1\n"
 METRICS = {"loss": 1.25, "bleu": 33.3}
@@ -75,11 +77,11 @@ def training_state(model: Seq2Seq) -> dict[str, Any]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
-    return RunDirectory(tmp_path / "runs" / "one", CONFIG, PAIR)
+    return RunDirectory(tmp_path / "runs" / "one", CONFIG, PAIR, LEXICON)
 
 
 def test_metrics_that_are_not_finite_are_valid_json(tmp_path: Path) -> None:
-    run = RunDirectory(tmp_path / "run", CONFIG, PAIR)
+    run = RunDirectory(tmp_path / "run", CONFIG, PAIR, LEXICON)
     run.save("best", new_model(1), 1, 0, {"ppl": math.inf, "loss": math.nan})
     run.finish({"best": {"ppl": math.inf}})
     for path in (run.path / "best" / "checkpoint.json", run.path / "result.json"):
@@ -150,7 +152,7 @@ def test_best_needs_nothing_outside_itself(run: RunDirectory, tmp_path: Path) ->
 
 
 def test_the_run_directory_has_config_and_tokenizer_before_any_checkpoint(run: RunDirectory) -> None:
-    assert contents(run.path).keys() == {"config.yaml", "tokenizer/joint.words"}
+    assert contents(run.path).keys() == {"config.yaml", "tokenizer/joint.words", "tokenizer/lexicon.safetensors"}
 
 
 def test_training_state_loads_without_code(run: RunDirectory) -> None:
@@ -206,7 +208,13 @@ def test_another_vocabulary_is_refused(run: RunDirectory) -> None:
     assert str(raised.value) == f"{path}: its weights were trained with another vocabulary"
 
 
-WHOLE = ["config.yaml", "model.safetensors", "tokenizer/joint.words", "training.pt"]
+WHOLE = [
+    "config.yaml",
+    "model.safetensors",
+    "tokenizer/joint.words",
+    "tokenizer/lexicon.safetensors",
+    "training.pt",
+]
 
 
 @pytest.mark.parametrize("name", WHOLE)

@@ -17,6 +17,7 @@ from seq2seq.runs.checkpoint import RunDirectory
 from seq2seq.runs.layout import run_path
 from seq2seq.settings.compose import to_yaml
 from seq2seq.settings.schema import TrainConfig
+from seq2seq.text.lexicon import Lexicon
 from seq2seq.text.tokenizer_pair import TokenizerPair
 from seq2seq.text.words import WordTokenizer
 
@@ -87,7 +88,8 @@ def test_what_another_has_put_into_the_new_directory_is_kept(data: Path) -> None
 def test_what_a_checkpoint_would_replace_is_refused_at_the_start(data: Path, overwrite: str) -> None:
     config = settings_of(*overrides(data, *SMALL, "name=a", f"overwrite={overwrite}"))
     with directory.opened(config) as path:
-        RunDirectory(path, to_yaml(config), TokenizerPair(*[WordTokenizer([])] * 2))
+        lexicon = Lexicon(*[torch.zeros(0, dtype=torch.int32)] * 3)
+        RunDirectory(path, to_yaml(config), TokenizerPair(*[WordTokenizer([])] * 2), lexicon)
     for there in ("best", "tokenizer", "previous"):
         (path / there).mkdir(exist_ok=True)
         (path / there / "notes.txt").write_text("mine")

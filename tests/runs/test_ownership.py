@@ -11,7 +11,14 @@ from seq2seq.runs.directory import begin
 from seq2seq.runs.ownership import refuse_strangers, remove_own, step_checkpoints
 
 pytestmark = pytest.mark.hostile
-CHECKPOINT = ["model.safetensors", "config.yaml", "checkpoint.json", "training.pt", "tokenizer/src.words"]
+CHECKPOINT = [
+    "model.safetensors",
+    "config.yaml",
+    "checkpoint.json",
+    "training.pt",
+    "tokenizer/src.words",
+    "tokenizer/lexicon.safetensors",
+]
 OWN = [
     *("result.json", "metrics.jsonl", "curves.png", "events.out.tfevents.1.host.2.3", "tokenizer/joint.subwords"),
     *(f"{name}/{file}" for name in ("best", "last", "previous", "step-3", "step-40") for file in CHECKPOINT),

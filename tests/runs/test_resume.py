@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import random
 import shutil
@@ -42,6 +43,7 @@ OPTIONS: dict[str, list[str]] = {
     "plain": ["machine.fused=false"],
     "layers": ["model.encoder_layers=2", "model.decoder_layers=2"],
     "bf16": ["machine.precision=bf16"],
+    "shortlist": ["decode.shortlist=2"],
 }
 TOGETHER = [*OPTIONS["ema"], *OPTIONS["sampling"], *OPTIONS["plateau"], "trainer.num_samples=1"]
 SMALL = [
@@ -134,6 +136,23 @@ def test_a_second_ctrl_c_ends_at_once(data: Path) -> None:
     stop_at(trainer, 3, signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         trainer.train()
+
+
+def test_a_run_of_an_earlier_version_gets_a_lexicon(data: Path) -> None:
+    given = overrides(data, *SMALL, "name=no_lexicon")
+    trainer = new_trainer(*given)
+    stop_at(trainer, 3)
+    trainer.train()
+    last = trainer.run.path / "last"
+    (last / "tokenizer/lexicon.safetensors").unlink()
+    info = json.loads((last / "checkpoint.json").read_text())
+    del info["files"]["tokenizer/lexicon.safetensors"]
+    (last / "checkpoint.json").write_text(json.dumps(info))
+    trainer = resumed(*given)
+    assert trainer.state.step == 3
+    trainer.train()
+    assert (trainer.run.path / "best/tokenizer/lexicon.safetensors").exists()
+    assert (last / "tokenizer/lexicon.safetensors").exists()
 
 
 def test_stopping_at_the_last_update_of_an_epoch(data: Path) -> None:
