@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any, Protocol
 import torch
 
 from benchmarking.decoding import decoding
-from benchmarking.opennmt import OpenNMT
+from benchmarking.peers import TOOLKITS
+from benchmarking.peers.peer import Peer
 from benchmarking.scaling import plot, scaling
 from benchmarking.settings import BenchmarkConfig
 from benchmarking.training import (
@@ -23,8 +25,11 @@ from benchmarking.training import (
     seconds_to_first_update,
     variants,
 )
+from seq2seq.commands import frame
 from seq2seq.data.batch import Batch, collate
+from seq2seq.errors import ConfigError
 from seq2seq.machine import prepare, resolve_device
+from seq2seq.processor import processor_name
 from seq2seq.storage.atomic import write_json
 
 logger = logging.getLogger(__name__)
@@ -44,28 +49,25 @@ class Contender(Protocol):
 
 def run(config: BenchmarkConfig) -> str:
     """Measure what ``config`` asks for, write OUTPUT/benchmark.json, and return the tables."""
+    frame.log_to(sys.stderr)
     prepare(config.machine.num_threads)
     device = resolve_device(config.machine.device)
+    if config.benchmark.peers and device.type != "cpu":
+        raise ConfigError(f"benchmark.peers: measured on the CPU only, not on {device}; add machine.device=cpu")
     directory = Path(config.benchmark.output)
     directory.mkdir(parents=True, exist_ok=True)
-    batches, vocab_sizes = fixed_batches(config)
-    tokens = sum(len(batch.places) for batch in batches)
-    operations = sum(products_of(config, vocab_sizes, batch) for batch in batches) / tokens
     measured: dict[str, Any] = {
+        "processor": processor_name(),
         "device": str(device),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "attention": config.attention.variant,
-        "vocabulary": vocab_sizes,
-        "sentences_a_batch": config.benchmark.sentences,
-        "target_tokens_a_batch": tokens / len(batches),
-        "operations_a_token": operations,
-        "seconds_to_collate_a_batch": seconds_to_collate(batches) / len(batches),
         "seconds_to_first_update": seconds_to_first_update(config),
-        "training": [summary(name, rounds, operations) for name, rounds in take_turns(config, directory).items()],
+        "training": [training(config, sentences, directory) for sentences in config.benchmark.sentences],
     }
     if config.benchmark.run:
         measured["decoding"] = decoding(config, directory)
+        compare(measured["decoding"], "sentences_per_second")
     if config.benchmark.scaling:
         measured["scaling"] = scaling(config)
         plot(measured["scaling"], directory / "scaling.png")
@@ -73,21 +75,53 @@ def run(config: BenchmarkConfig) -> str:
     return "\n".join(describe(measured))
 
 
-def take_turns(config: BenchmarkConfig, directory: Path) -> dict[str, list[Measured]]:
+def training(config: BenchmarkConfig, sentences: int, directory: Path) -> dict[str, Any]:
+    """All contenders with batches of ``sentences``."""
+    batches, vocab_sizes = fixed_batches(config, sentences)
+    tokens = sum(len(batch.places) for batch in batches)
+    operations = sum(products_of(config, vocab_sizes, batch) for batch in batches) / tokens
+    rounds = take_turns(config, sentences, directory)
+    rows = [summary(name, results, operations) for name, results in rounds.items()]
+    compare(rows, "tokens_per_second")
+    return {
+        "sentences": sentences,
+        "vocabulary": vocab_sizes,
+        "target_tokens_a_batch": tokens / len(batches),
+        "operations_a_token": operations,
+        "seconds_to_collate_a_batch": seconds_to_collate(batches) / len(batches),
+        "contenders": rows,
+    }
+
+
+def take_turns(config: BenchmarkConfig, sentences: int, directory: Path) -> dict[str, list[Measured]]:
     """The rounds of every contender: the first of each, then the second of each, and so on."""
-    contenders: list[Contender] = [Worker(config, variant) for variant in variants(config)]
-    if config.benchmark.peer == "opennmt":
-        contenders.append(OpenNMT(config, directory / "opennmt"))
+    peers = [Peer(config, TOOLKITS[key], directory).trainer(sentences) for key in config.benchmark.peers]
+    contenders: list[Contender] = [Worker(config, variant, sentences) for variant in variants(config)]
+    contenders += peers
     rounds: dict[str, list[Measured]] = {contender.name: [] for contender in contenders}
     for number in range(config.benchmark.rounds):
         for contender in contenders:
             measured = contender.round()
             rounds[contender.name].append(measured)
-            speed = f"{measured.tokens_per_second:,.0f}"
-            logger.info("round %d: %s: %s tokens/s", number + 1, contender.name, speed)
+            logger.info(
+                "%d sentences, round %d: %s: %s tokens/s",
+                *(sentences, number + 1, contender.name, f"{measured.tokens_per_second:,.0f}"),
+            )
     for contender in contenders:
         contender.close()
     return rounds
+
+
+def compare(rows: list[dict[str, Any]], speed: str) -> None:
+    """Add to each row its ratio to the fastest peer of the same beam size, if there is a peer."""
+    for row in rows:
+        peers = [other[speed] for other in rows if is_peer(other) and other.get("beam") == row.get("beam")]
+        row["times_fastest_peer"] = row[speed] / max(peers) if peers else None
+
+
+def is_peer(row: dict[str, Any]) -> bool:
+    """Whether a row is of another toolkit."""
+    return row["name"] in {toolkit.name for toolkit in TOOLKITS.values()}
 
 
 def summary(name: str, rounds: list[Measured], operations: float) -> dict[str, Any]:
@@ -115,31 +149,12 @@ def seconds_to_collate(batches: Sequence[Batch]) -> float:
 
 
 def describe(measured: dict[str, Any]) -> Iterable[str]:
-    """The table: a line for each contender, with the ratios of its speed to that of every other."""
-    rows = measured["training"]
-    yield (
-        f"training, {measured['attention']}, {measured['sentences_a_batch']} sentences a batch, vocabulary "
-        f"{measured['vocabulary'][1]:,}, {measured['device']}, {measured['threads']} threads"
-    )
+    """The tables: a line for each contender."""
+    machine = (f"{measured[key]}" for key in ("processor", "device", "torch"))
+    yield f"{', '.join(machine)}, {measured['threads']} threads"
     yield ""
-    yield (
-        "| | target tokens/s | share of the limit | peak memory | page faults an update | "
-        + " | ".join(f"× {number}" for number in range(1, len(rows) + 1))
-        + " |"
-    )
-    yield "| --- |" + " --- |" * (4 + len(rows))
-    for number, row in enumerate(rows, start=1):
-        share = f"{row['share_of_limit']:.0%}" if row["share_of_limit"] else ""
-        faults = "" if row["page_faults_an_update"] is None else f"{row['page_faults_an_update']:,.0f}"
-        ratios = (f"{row['tokens_per_second'] / other['tokens_per_second']:.2f}" for other in rows)
-        yield (
-            f"| {number}. {row['name']} | {row['tokens_per_second']:,.0f} | {share} | "
-            f"{row['peak_memory'] / 1e9:.1f} GB | {faults} | {' | '.join(ratios)} |"
-        )
-    yield ""
+    yield from describe_training(measured)
     yield f"from the start of a process to its first update: {measured['seconds_to_first_update']:.1f} s"
-    update = measured["target_tokens_a_batch"] / max(row["tokens_per_second"] for row in rows)
-    yield f"making a batch: {measured['seconds_to_collate_a_batch'] / update:.2%} of an update"
     if "decoding" in measured:
         yield ""
         yield from describe_decoding(measured["decoding"])
@@ -148,17 +163,57 @@ def describe(measured: dict[str, Any]) -> Iterable[str]:
         yield from describe_scaling(measured["scaling"])
 
 
+def describe_training(measured: dict[str, Any]) -> Iterable[str]:
+    """The table of training, with the columns of each batch size side by side."""
+    sizes = measured["training"]
+    yield f"training, {measured['attention']}, vocabulary {sizes[0]['vocabulary'][1]:,}; target tokens/s"
+    yield ""
+    columns = ("sentences", "× fastest peer", "share of the limit", "peak memory")
+    yield row_of("", *(f"{size['sentences']} {columns[0]} | {' | '.join(columns[1:])}" for size in sizes))
+    yield row_of(*["---"] * (1 + len(columns) * len(sizes)))
+    for rows in zip(*(size["contenders"] for size in sizes), strict=True):
+        yield row_of(rows[0]["name"], *(cell for row in rows for cell in training_cells(row)))
+    for size in sizes:
+        yield from headline(f"training, {size['sentences']} sentences a batch", size["contenders"])
+    yield ""
+    for size in sizes:
+        update = size["target_tokens_a_batch"] / max(row["tokens_per_second"] for row in size["contenders"])
+        share = size["seconds_to_collate_a_batch"] / update
+        yield f"making a batch of {size['sentences']}: {share:.2%} of an update"
+
+
+def training_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """Speed, ratio, share of the limit and memory."""
+    share = f"{row['share_of_limit']:.0%}" if row["share_of_limit"] else ""
+    return f"{row['tokens_per_second']:,.0f}", ratio_of(row), share, f"{row['peak_memory'] / 1e9:.1f} GB"
+
+
 def describe_decoding(rows: list[dict[str, Any]]) -> Iterable[str]:
-    """The table of search; ratios are to the last row of the same beam, which is the peer if there is one."""
-    last = {row["beam"]: row for row in rows}
-    yield "| beam | | sentences/s | ratio | BLEU |"
-    yield "| --- | --- | --- | --- | --- |"
+    """The table of search."""
+    yield row_of("beam", "", "sentences/s", "× fastest peer", "BLEU", "peak memory")
+    yield row_of(*["---"] * 6)
     for row in rows:
-        speed = row["sentences_per_second"]
-        ratio = speed / last[row["beam"]]["sentences_per_second"]
-        yield f"| {row['beam']} | {row['name']} | {speed:,.0f} | {ratio:.2f} | {row['bleu']:.2f} |"
+        cells = (f"{row['sentences_per_second']:,.0f}", ratio_of(row), f"{row['bleu']:.2f}")
+        yield row_of(str(row["beam"]), row["name"], *cells, f"{row['peak_memory'] / 1e9:.1f} GB")
+    for beam in dict.fromkeys(row["beam"] for row in rows):
+        yield from headline(f"search, beam {beam}", [row for row in rows if row["beam"] == beam])
     yield ""
     yield f"BLEU: {rows[0]['signature']}"
+
+
+def headline(what: str, rows: list[dict[str, Any]]) -> Iterable[str]:
+    """How many times as fast as the fastest peer we are in our fastest way; nothing without a peer."""
+    best = max((row for row in rows if not is_peer(row)), key=lambda row: row["times_fastest_peer"] or 0)
+    if best["times_fastest_peer"]:
+        yield f"**{what}: {best['times_fastest_peer']:.1f}× the fastest peer** ({best['name']})"
+
+
+def ratio_of(row: dict[str, Any]) -> str:
+    return f"{row['times_fastest_peer']:.2f}" if row["times_fastest_peer"] else ""
+
+
+def row_of(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def describe_scaling(rows: list[dict[str, Any]]) -> Iterable[str]:

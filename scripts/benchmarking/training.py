@@ -24,7 +24,7 @@ from seq2seq.build import training as build
 from seq2seq.build.data import read_split, tokenizers
 from seq2seq.build.model import model as new_model
 from seq2seq.data import corpus
-from seq2seq.data.batch import Batch
+from seq2seq.data.batch import Batch, TokenizedPairs
 from seq2seq.data.loader import gather
 from seq2seq.errors import ConfigError
 from seq2seq.evaluation.teacher_forcing import batch_loss
@@ -32,8 +32,10 @@ from seq2seq.machine import FP32, Precision, choose_precision, keep_freed_memory
 from seq2seq.model import Seq2Seq
 from seq2seq.model.loss import Loss, output_loss, smoothed_cross_entropy
 from seq2seq.runs.layout import run_path
+from seq2seq.text.tokenizer_pair import TokenizerPair
 from seq2seq.training.optim import new_optimizer
 
+LARGE = (2048, 2048, 2048)  # a product whose speed is the processor's
 SPAWN = multiprocessing.get_context("spawn")  # processes that share nothing with this one
 
 
@@ -47,14 +49,20 @@ class Variant(NamedTuple):
 
 
 def variants(config: BenchmarkConfig) -> list[Variant]:
-    """The plain loop, the fast path, and the fast path in the processor's best precision."""
-    best = choose_precision(config.machine.precision, resolve_device(config.machine.device)).name
-    variants = [
+    """The plain loop, and the fast path in each precision; that of ``machine.precision=auto`` is marked."""
+    return [
         Variant("plain step loop, fp32, memory as the system has it", False, "fp32", False),
         Variant("plain step loop, fp32, memory kept", False, "fp32", True),
-        Variant("fused, fp32", True, "fp32", True),
+        *(Variant(f"fused, {label}", True, name, True) for name, label in precisions(config).items()),
     ]
-    return variants if best == "fp32" else [*variants, Variant(f"fused, {best}", True, best, True)]
+
+
+def precisions(config: BenchmarkConfig) -> dict[str, str]:
+    """The precisions of training → their names in tables."""
+    asked = config.machine.precision
+    chosen = choose_precision(asked, resolve_device(config.machine.device)).name
+    names = dict.fromkeys(("fp32", "bf16", chosen))
+    return {name: f"{name} ({asked})" if (name, asked) == (chosen, "auto") else name for name in names}
 
 
 class Measured(NamedTuple):
@@ -66,7 +74,7 @@ class Measured(NamedTuple):
     page_faults: float | None  # for each update
 
 
-def work(connection: Connection, config: BenchmarkConfig, variant: Variant) -> None:
+def work(connection: Connection, config: BenchmarkConfig, variant: Variant, sentences: int) -> None:
     """The process of a variant: builds the model, then sends a ``Measured`` whenever it is asked for a round."""
     if variant.keeps_memory:
         keep_freed_memory()
@@ -76,7 +84,7 @@ def work(connection: Connection, config: BenchmarkConfig, variant: Variant) -> N
     precision = choose_precision(variant.precision, device)
     config.machine.fused = variant.fused
     torch.manual_seed(config.seed)
-    batches, vocab_sizes = fixed_batches(config)
+    batches, vocab_sizes = fixed_batches(config, sentences)
     model = new_model(config, *vocab_sizes).to(device).train()
     update = updater(config, model, precision, device)
     tokens = sum(len(batch.places) for batch in batches)
@@ -121,10 +129,10 @@ def first_update(connection: Connection, config: BenchmarkConfig) -> None:
 class Worker:
     """A variant in a process of its own."""
 
-    def __init__(self, config: BenchmarkConfig, variant: Variant) -> None:
-        self.name, self._sentences = variant.name, config.benchmark.sentences
+    def __init__(self, config: BenchmarkConfig, variant: Variant, sentences: int) -> None:
+        self.name, self._sentences = variant.name, sentences
         self._connection, theirs = SPAWN.Pipe()
-        self._process = SPAWN.Process(target=work, args=(theirs, config, variant), daemon=True)
+        self._process = SPAWN.Process(target=work, args=(theirs, config, variant, sentences), daemon=True)
         self._process.start()
         theirs.close()  # so that the end of the process is noticed here
         self._answer()  # wait until it has warmed up: it must not do that while another one is timed
@@ -175,18 +183,35 @@ def loss_of_all_logits(output: nn.Linear, readout: Tensor, targets: Tensor, smoo
     return smoothed_cross_entropy(output(readout), targets, smoothing)
 
 
-def fixed_batches(config: BenchmarkConfig) -> tuple[list[Batch], tuple[int, int]]:
-    """Batches of sentences of similar length, drawn from all lengths; and the sizes of the vocabularies."""
+class Corpus(NamedTuple):
+    """The training split, cleaned and split into tokens."""
+
+    tokenizers: TokenizerPair
+    pairs: TokenizedPairs
+
+
+def training_corpus(config: BenchmarkConfig) -> Corpus:
+    """The training split; tokenizers and tokens are cached."""
     text, _ = corpus.clean("train", read_split(config.data, "train"))
     pair, tokens, _ = tokenizers(config, text)
-    pairs = tokens.limited(config.data.max_length, "drop")
-    options = config.benchmark
+    return Corpus(pair, tokens.limited(config.data.max_length, "drop"))
+
+
+def groups(config: BenchmarkConfig, pairs: TokenizedPairs, sentences: int) -> list[list[int]]:
+    """The pairs of each batch: ``sentences`` of similar length, drawn from all lengths."""
     order = sorted(range(len(pairs)), key=lambda i: (len(pairs.tgt[i]), len(pairs.src[i])))
-    groups = [order[i : i + options.sentences] for i in range(0, len(order), options.sentences)][:-1]
-    if not groups:
-        raise ConfigError(f"benchmark.sentences={options.sentences}: the corpus has only {len(pairs):,} pairs")
-    random.Random(config.seed).shuffle(groups)
-    return [gather(pairs, group) for group in groups[: options.batches]], (len(pair.src), len(pair.tgt))
+    chosen = [order[i : i + sentences] for i in range(0, len(order), sentences)][:-1]
+    if not chosen:
+        raise ConfigError(f"benchmark.sentences={sentences}: the corpus has only {len(pairs):,} pairs")
+    random.Random(config.seed).shuffle(chosen)
+    return chosen[: config.benchmark.batches]
+
+
+def fixed_batches(config: BenchmarkConfig, sentences: int) -> tuple[list[Batch], tuple[int, int]]:
+    """The batches that every contender trains on, and the sizes of the vocabularies."""
+    pair, pairs = training_corpus(config)
+    chosen = groups(config, pairs, sentences)
+    return [gather(pairs, group) for group in chosen], (len(pair.src), len(pair.tgt))
 
 
 def products_of(config: BenchmarkConfig, vocab_sizes: tuple[int, int], batch: Batch) -> float:
@@ -202,16 +227,20 @@ def products_of(config: BenchmarkConfig, vocab_sizes: tuple[int, int], batch: Ba
     return float(counter.get_total_flops())
 
 
-def product_rate(precision: Precision, device: torch.device, size: int = 2048, repeats: int = 5) -> float:
-    """Operations a second of the product of two large square matrices, the fastest of ``repeats``."""
-    left, right = (torch.randn(size, size, dtype=precision.dtype, device=device) for _ in range(2))
-    best = float("inf")
-    for _ in range(repeats):
+def product_rate(
+    precision: Precision, device: torch.device, shape: tuple[int, int, int] = LARGE, repeats: int = 5
+) -> float:
+    """Operations a second of the fastest product of matrices, (m, k) and (k, n); stops after a second."""
+    m, k, n = shape
+    left = torch.randn(m, k, dtype=precision.dtype, device=device)
+    right = torch.randn(k, n, dtype=precision.dtype, device=device)
+    seconds: list[float] = []
+    while len(seconds) < repeats and sum(seconds) < 1:  # bf16 without instructions for it is slow
         started = time.perf_counter()
         left @ right
         synchronize(device)
-        best = min(best, time.perf_counter() - started)
-    return 2 * size**3 / best
+        seconds.append(time.perf_counter() - started)
+    return 2 * m * k * n / min(seconds)
 
 
 def page_faults() -> int:

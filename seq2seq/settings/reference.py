@@ -17,7 +17,8 @@ from seq2seq.settings.schema import COMMANDS, GROUPS, MISSING, Leaf, TrainConfig
 EXPERIMENT = "experiment"  # the group without a schema: named settings of any kind
 GROUPS_OF = {"train": (*GROUPS, EXPERIMENT), "check_data": ("data", "tokenizer", EXPERIMENT)}
 """The groups that a command reads. The others have none."""
-TYPES = {int: "integer", float: "number", bool: "true | false", str: "text", list[float]: "list of numbers"}
+TYPES: dict[Any, str] = {int: "integer", float: "number", bool: "true | false", str: "text"}
+TYPES |= {list[int]: "list of integers", list[float]: "list of numbers", list[str]: "list of names"}
 
 
 class Section(NamedTuple):

@@ -58,7 +58,7 @@ def _check_value(leaf: Leaf) -> None:
         raise ConfigError(f"{key}={value}: unknown; valid: {', '.join(choices)}{did_you_mean(value, choices)}")
     if value is None or leaf.metadata.get("high") is None:  # not a number
         return
-    if not all(_in_range(number, leaf) for number in (value if leaf.type == list[float] else [value])):
+    if not all(_in_range(number, leaf) for number in (value if isinstance(value, list) else [value])):
         raise ConfigError(f"{key}={value}: expected {kind(leaf)}")
 
 

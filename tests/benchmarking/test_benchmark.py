@@ -3,87 +3,39 @@
 from __future__ import annotations
 
 import json
-import stat
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from benchmarking import decoding, opennmt, report, scaling, training
-from benchmarking.settings import BenchmarkConfig, check_benchmark
+from benchmarking import decoding, report, scaling, training
 from benchmarking.training import Worker, fixed_batches, products_of, variants
-from hydra import compose, initialize_config_dir
-from reversals import new_trainer, overrides, write_reversals
+from benchmarks import benchmark_of
 from torch.utils.flop_counter import FlopCounterMode
 
 from seq2seq.build.inference import load
-from seq2seq.commands import frame
 from seq2seq.data.batch import collate
 from seq2seq.errors import ConfigError
 from seq2seq.machine import FP32
-from seq2seq.settings.compose import load_settings, register_schemas
-
-
-def benchmark_of(*given: str) -> BenchmarkConfig:
-    register_schemas(benchmark=BenchmarkConfig)
-    with initialize_config_dir(str(frame.CONFIGS), version_base="1.3"):
-        settings = load_settings(compose("benchmark", list(given)), BenchmarkConfig)
-    check_benchmark(settings)
-    return settings
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> list[str]:
-    data = write_reversals(tmp_path, {"train": 60, "valid": 6, "test": 6})
-    small = ["sentences=10", "batches=2", "rounds=2", f"output={tmp_path / 'out'}"]
-    return overrides(data, "schedule.warmup_steps=0", *(f"benchmark.{setting}" for setting in small))
-
-
-FAKE_PEER = """#!/bin/sh
-echo "Step  2/    6; acc: 1.0; bsz: 10/12/4; 90/ 100 tok/s; 1 sec;"
-echo "Step  6/    6; acc: 2.0; bsz: 10/12/4; 180/ 200 tok/s; 2 sec;" >&2
-exit {status}
-"""
-
-
-FAKE_TRANSLATE = """#!/bin/sh
-while [ $# -gt 0 ]; do
-    case $1 in -src) src=$2 ;; -output) output=$2 ;; -beam_size) beam=$2 ;; esac
-    shift
-done
-cp "$src" "$output"
-echo "Total translation time (s): 0.$beam"
-exit {status}
-"""
-
-
-def fake_peer(directory: Path, status: int = 0) -> str:
-    directory.mkdir()
-    for name, text in (("onmt_train", FAKE_PEER), ("onmt_translate", FAKE_TRANSLATE)):
-        command = directory / name
-        command.write_text(text.replace("{status}", str(status)), encoding="utf-8")
-        command.chmod(command.stat().st_mode | stat.S_IXUSR)
-    return f"benchmark.peer_bin={directory}"
 
 
 @pytest.mark.system
 def test_everyone_takes_part_in_every_round(settings: list[str], tmp_path: Path) -> None:
-    config = benchmark_of(*settings, "benchmark.peer=opennmt", fake_peer(tmp_path / "bin"))
+    config = benchmark_of(*settings, "machine.precision=fp32", "benchmark.sentences=[10,4]")
     text = report.run(config)
     written = json.loads((tmp_path / "out" / "benchmark.json").read_text())
-    rows = {row["name"]: row for row in written["training"]}
-    assert list(rows) == [*(variant.name for variant in variants(config)), "OpenNMT-py"]
-    for row in rows.values():
-        assert len(row["rounds"]) == 2
-        assert row["tokens_per_second"] > 0
-        assert f"{row['tokens_per_second']:,.0f}" in text
-    assert rows.pop("OpenNMT-py")["rounds"] == [200.0, 200.0]
-    assert min(row["peak_memory"] for row in rows.values()) > 1e8
-    assert 0 < rows["fused, fp32"]["share_of_limit"] < 1.5
-    assert len(written["vocabulary"]) == 2
+    assert [size["sentences"] for size in written["training"]] == [10, 4]
+    for size in written["training"]:
+        rows = {row["name"]: row for row in size["contenders"]}
+        assert list(rows) == [variant.name for variant in variants(config)]
+        for row in rows.values():
+            assert len(row["rounds"]) == 2
+            assert row["tokens_per_second"] > 0
+            assert f"{row['tokens_per_second']:,.0f}" in text
+        assert min(row["peak_memory"] for row in rows.values()) > 1e8
+        assert 0 < rows["fused, fp32"]["share_of_limit"] < 1.5
+        assert len(size["vocabulary"]) == 2
     assert 0 < written["seconds_to_first_update"] < 120
-    pieces = (tmp_path / "out" / "opennmt" / "train.tgt").read_text().splitlines()
-    assert len(pieces) == 60
 
 
 @pytest.mark.system
@@ -116,13 +68,6 @@ def test_scaling_has_every_size(settings: list[str], tmp_path: Path, monkeypatch
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.fixture
-def trained(settings: list[str], tmp_path: Path) -> str:
-    training = [setting for setting in settings if not setting.startswith(("benchmark.", "schedule."))]
-    new_trainer(*training, "trainer.max_steps=1", "name=r").train()
-    return f"benchmark.run={tmp_path / 'runs' / 'r'}"
-
-
 def test_decoding_is_scored_by_what_was_decoded(
     settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,8 +76,8 @@ def test_decoding_is_scored_by_what_was_decoded(
     references = (tmp_path / "test.tgt").read_text().splitlines()
     clock = iter([3.0, 2.0, 1.5, 4.0, 1.0, 2.0, 6.0, 3.0])
     contenders: dict[str, decoding.Search] = {
-        "right": lambda src: decoding.Searched(next(clock), references),
-        "silent": lambda src: decoding.Searched(next(clock), [""] * len(src)),
+        "right": lambda src: decoding.Searched(next(clock), references, 7),
+        "silent": lambda src: decoding.Searched(next(clock), [""] * len(src), 8),
     }
     monkeypatch.setattr(decoding, "searches", lambda *_: contenders)
     rows = decoding.decoding(config, tmp_path)
@@ -146,47 +91,18 @@ def test_decoding_is_scored_by_what_was_decoded(
 
 def test_decoding_is_the_translators(settings: list[str], trained: str, tmp_path: Path) -> None:
     config = benchmark_of(*settings, trained, "machine.precision=bf16")
-    searches = decoding.searches(config, 5, tmp_path)
-    assert list(searches) == ["seq2seq, fp32", "seq2seq, bf16", "seq2seq, int8"]
+    assert list(decoding.searches(config, 5, tmp_path)) == ["seq2seq, fp32", "seq2seq, bf16", "seq2seq, int8"]
     lines = (tmp_path / "test.src").read_text().splitlines()
-    for name, search in searches.items():
-        translator = load(tmp_path / "runs" / "r", beam_size=5, precision=name.rpartition(" ")[2])
-        seconds, translations = search(lines)
+    for precision in ("fp32", "int8"):
+        translator = load(tmp_path / "runs" / "r", beam_size=5, precision=precision)
+        seconds, translations, _ = decoding.translated(config, 5, precision, lines)
         assert translations == list(map(str, translator.translate(lines)))
         assert seconds > 0
 
 
-def test_decoding_beside_the_peer(settings: list[str], trained: str, tmp_path: Path) -> None:
-    config = benchmark_of(*settings, trained, fake_peer(tmp_path / "bin"), "benchmark.peer_model=m.pt")
-    rows = decoding.decoding(config, tmp_path)
-    peers = [row for row in rows if row["name"] == "OpenNMT-py"]
-    assert [row["sentences_per_second"] for row in peers] == [pytest.approx(60.0), pytest.approx(12.0)]
-    assert (tmp_path / "opennmt" / "test.src").read_text(encoding="utf-8").count("\n") == 6
-    assert any("OpenNMT-py | 60 | 1.00 |" in line for line in report.describe_decoding(rows))
-
-
-def test_a_peer_that_fails_to_translate_is_said_so(settings: list[str], trained: str, tmp_path: Path) -> None:
-    config = benchmark_of(*settings, trained, fake_peer(tmp_path / "bin", 1), "benchmark.peer_model=m.pt")
-    with pytest.raises(ConfigError, match=r"benchmark.peer_model=m.pt: translating failed; see .*translate.log"):
-        decoding.decoding(config, tmp_path)
-
-
-def test_a_peers_model_needs_a_run(settings: list[str]) -> None:
-    with pytest.raises(ConfigError, match=r"benchmark.peer_model=m.pt: needs benchmark.run"):
-        benchmark_of(*settings, "benchmark.peer_model=m.pt")
-
-
-def test_a_failing_peer_is_said_so(settings: list[str], tmp_path: Path) -> None:
-    peer = opennmt.OpenNMT(
-        benchmark_of(*settings, "benchmark.peer=opennmt", fake_peer(tmp_path / "bin", 1)), tmp_path / "peer"
-    )
-    with pytest.raises(ConfigError, match=r"benchmark.peer=opennmt: .* failed; see .*train.log"):
-        peer.round()
-
-
 def test_a_process_that_dies_is_said_so(settings: list[str]) -> None:
     config = benchmark_of(*settings)
-    worker = Worker(config, variants(config)[0])
+    worker = Worker(config, variants(config)[0], 10)
     worker._process.kill()
     with pytest.raises(
         ConfigError, match=r"benchmark.sentences=10: the process of 'plain step .*' ended with status -9"
@@ -194,13 +110,8 @@ def test_a_process_that_dies_is_said_so(settings: list[str]) -> None:
         worker.round()
 
 
-def test_a_missing_peer_is_said_so(settings: list[str], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"benchmark.peer_bin=nowhere: no onmt_train there"):
-        opennmt.OpenNMT(benchmark_of(*settings, "benchmark.peer_bin=nowhere"), tmp_path)
-
-
 def test_batches_are_of_the_size_asked_for(settings: list[str]) -> None:
-    batches, sizes = fixed_batches(benchmark_of(*settings))
+    batches, sizes = fixed_batches(benchmark_of(*settings), 10)
     assert [len(batch.src) for batch in batches] == [10, 10]
     assert sizes == (16, 16)  # twelve letters, and <pad>, <unk>, <s>, </s>
 
@@ -221,10 +132,10 @@ def test_operations_of_products(settings: list[str]) -> None:
     assert counted == pytest.approx(3 * forward, rel=0.02)
 
 
-def test_rate_is_that_of_the_fastest_product(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 4.0, 5.0, 7.0, 8.0, 11.0])  # three products, of 4, 2 and 3 seconds
+def test_rate_is_that_of_the_fastest_product_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 0.4, 5.0, 5.2, 8.0, 8.5])  # three products, of 0.4, 0.2 and 0.5 seconds: more than one
     monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     with FlopCounterMode(display=False) as counter:
-        rate = training.product_rate(FP32, torch.device("cpu"), size=16, repeats=3)
-    assert rate == 2 * 16**3 / 2.0
-    assert counter.get_total_flops() == 3 * 2 * 16**3
+        rate = training.product_rate(FP32, torch.device("cpu"), shape=(4, 16, 8), repeats=9)
+    assert rate == pytest.approx(2 * 4 * 16 * 8 / 0.2)
+    assert counter.get_total_flops() == 3 * 2 * 4 * 16 * 8
