@@ -1,4 +1,4 @@
-"""The machine's devices, threads, memory and precisions, and how to use them."""
+"""The machine's devices, threads and memory, and how to use them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
@@ -126,51 +125,3 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
-
-
-class Precision(NamedTuple):
-    """The precision of matrix products; weights, states, softmax and loss stay in fp32."""
-
-    name: str  # fp32, bf16, fp16 or, in search, int8
-    reason: str
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Torch's type; with int8, only the products of ``seq2seq.decoding.products`` are in 8 bits."""
-        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.name, torch.float32)
-
-    def products(self, device: torch.device) -> torch.autocast:
-        """A context in which products are computed in this precision."""
-        return torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32)
-
-    def scaler(self, device: torch.device) -> torch.amp.GradScaler:
-        """Keeps gradients within the range of fp16; does nothing for the others."""
-        return torch.amp.GradScaler(device.type, enabled=self.name == "fp16")
-
-
-FP32 = Precision("fp32", "as asked for")
-
-
-def choose_precision(asked: str, device: torch.device) -> Precision:
-    """The precision that ``asked`` names; "auto" is the fastest one that the processor has instructions for.
-
-    Raises:
-        ConfigError: fp16 on a CPU, where its range is too narrow; int8 on any other device.
-    """
-    if asked == "fp16" and device.type == "cpu":
-        raise ConfigError("machine.precision=fp16 is for GPUs; on a CPU use machine.precision=auto, bf16 or fp32")
-    if asked == "int8" and device.type != "cpu":
-        raise ConfigError("machine.precision=int8 is for CPUs; on a GPU use machine.precision=auto, bf16 or fp16")
-    if asked != "auto":
-        return Precision(asked, "as asked for")
-    if device.type == "cuda":
-        if torch.cuda.is_bf16_supported(including_emulation=False):
-            return Precision("bf16", "the GPU has bf16 products")
-        if torch.cuda.get_device_capability(device) >= (7, 0):
-            return Precision("fp16", "the GPU has fp16 products, but none in bf16")
-        return Precision("fp32", "the GPU has no faster products")
-    if device.type == "mps":
-        return Precision("fp32", "the Apple GPU's low precision is untried")
-    if torch.cpu._is_amx_tile_supported():
-        return Precision("bf16", "the processor has AMX")
-    return Precision("fp32", "the processor has no AMX, without which bf16 is slower")

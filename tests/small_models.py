@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from seq2seq.decoding.translator import Translator
-from seq2seq.machine import FP32, Precision
 from seq2seq.model import ATTENTIONS, BRIDGES, Attention, Decoder, Embedding, Encoder, Seq2Seq
+from seq2seq.precision import FP32, Precision
 from seq2seq.settings.schema import DecodeConfig
 from seq2seq.text.tokenizer_pair import TokenizerPair
 from seq2seq.text.words import WordTokenizer

@@ -12,13 +12,13 @@ import torch
 
 from benchmarking.scaling import random_batch
 from benchmarking.settings import BenchmarkConfig
-from benchmarking.training import precisions, product_rate, updater
+from benchmarking.training import precision_of, precisions, product_rate, updater
 from seq2seq import __version__
 from seq2seq.build.data import read_split
 from seq2seq.build.inference import load_run
 from seq2seq.build.model import model as new_model
 from seq2seq.data.batch import Batch
-from seq2seq.machine import Precision, prepare, resolve_device, synchronize, usable_cores
+from seq2seq.machine import prepare, resolve_device, synchronize, usable_cores
 from seq2seq.processor import processor_name
 from seq2seq.settings.schema import DecodeConfigOverrides, PhrasebookConfig
 
@@ -50,7 +50,7 @@ def products(config: BenchmarkConfig) -> Iterator[str]:
     step = (rows, config.model.decoder_size, 3 * config.model.decoder_size)
     output = (rows * length, config.model.readout_size, vocabulary)
     for name in precisions(config):
-        rates = (product_rate(Precision(name, ""), device, shape) / 1e9 for shape in (step, output))
+        rates = (product_rate(precision_of(config, name), device, shape) / 1e9 for shape in (step, output))
         yield f"{name} {' and '.join(f'{rate:.3g}' for rate in rates)}"
 
 
@@ -78,7 +78,7 @@ def update_of(config: BenchmarkConfig, fused: bool, precision: str) -> Callable[
     changed, device = copy.deepcopy(config), resolve_device(config.machine.device)
     changed.machine.fused = fused
     model = new_model(changed, SIZES["vocabulary"], SIZES["vocabulary"]).to(device).train()
-    return updater(changed, model, Precision(precision, ""), device)
+    return updater(changed, model, precision_of(config, precision), device)
 
 
 def search(config: BenchmarkConfig) -> Iterator[str]:

@@ -12,10 +12,10 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarking.settings import BenchmarkConfig
-from benchmarking.training import SPAWN, peak_memory, updater
+from benchmarking.training import SPAWN, peak_memory, precision_of, updater
 from seq2seq.build.model import model as new_model
 from seq2seq.data.batch import Batch, collate
-from seq2seq.machine import choose_precision, prepare, resolve_device, synchronize
+from seq2seq.machine import prepare, resolve_device, synchronize
 
 BASE = {"sentences a batch": 128, "sentence length": 16, "state size": 512, "vocabulary": 8000}
 AXES = {
@@ -43,7 +43,7 @@ def new_update(config: BenchmarkConfig, sizes: dict[str, int], fused: bool) -> C
     config.model.decoder_size, config.model.encoder_size = sizes["state size"], sizes["state size"] // 2
     config.machine.fused = fused
     model = new_model(config, sizes["vocabulary"], sizes["vocabulary"]).to(device).train()
-    return updater(config, model, choose_precision(config.machine.precision if fused else "fp32", device), device)
+    return updater(config, model, precision_of(config, config.machine.precision if fused else "fp32"), device)
 
 
 def memory(config: BenchmarkConfig, sizes: dict[str, int]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import multiprocessing
 import random
 import re
@@ -23,18 +24,21 @@ from seq2seq import machine
 from seq2seq.build import training as build
 from seq2seq.build.data import read_split, tokenizers
 from seq2seq.build.model import model as new_model
+from seq2seq.build.precision import shapes, training_precision
 from seq2seq.data import corpus
 from seq2seq.data.batch import Batch, TokenizedPairs
 from seq2seq.data.loader import gather
 from seq2seq.errors import ConfigError
 from seq2seq.evaluation.teacher_forcing import batch_loss
-from seq2seq.machine import FP32, Precision, choose_precision, keep_freed_memory, resolve_device, synchronize
+from seq2seq.machine import keep_freed_memory, resolve_device, synchronize
 from seq2seq.model import Seq2Seq
 from seq2seq.model.loss import Loss, output_loss, smoothed_cross_entropy
+from seq2seq.precision import FP32, Precision
 from seq2seq.runs.layout import run_path
 from seq2seq.text.tokenizer_pair import TokenizerPair
 from seq2seq.training.optim import new_optimizer
 
+NUM_WORDS = 8000  # of the vocabulary, roughly
 LARGE = (2048, 2048, 2048)  # a product whose speed is the processor's
 SPAWN = multiprocessing.get_context("spawn")  # processes that share nothing with this one
 
@@ -60,9 +64,15 @@ def variants(config: BenchmarkConfig) -> list[Variant]:
 def precisions(config: BenchmarkConfig) -> dict[str, str]:
     """The precisions of training → their names in tables."""
     asked = config.machine.precision
-    chosen = choose_precision(asked, resolve_device(config.machine.device)).name
+    chosen = precision_of(config, asked).name
     names = dict.fromkeys(("fp32", "bf16", chosen))
     return {name: f"{name} ({asked})" if (name, asked) == (chosen, "auto") else name for name in names}
+
+
+def precision_of(config: BenchmarkConfig, name: str) -> Precision:
+    """What a training run with machine.precision=``name`` would use."""
+    settings = dataclasses.replace(config.machine, precision=name)
+    return training_precision(settings, resolve_device(settings.device), shapes(config.model, NUM_WORDS))
 
 
 class Measured(NamedTuple):
@@ -81,7 +91,7 @@ def work(connection: Connection, config: BenchmarkConfig, variant: Variant, sent
     if config.machine.num_threads is not None:
         torch.set_num_threads(config.machine.num_threads)
     device = resolve_device(config.machine.device)
-    precision = choose_precision(variant.precision, device)
+    precision = precision_of(config, variant.precision)
     config.machine.fused = variant.fused
     torch.manual_seed(config.seed)
     batches, vocab_sizes = fixed_batches(config, sentences)

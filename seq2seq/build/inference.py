@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from seq2seq import machine
 from seq2seq.build.model import model
+from seq2seq.build.precision import search_precision, shapes
 from seq2seq.decoding.shortlist import Shortlist
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import ConfigError, did_you_mean
@@ -59,7 +60,8 @@ def load_run(
     check_finite(path, net)
     device = machine.resolve_device(computer.device)
     decode = overridden(config.decode, overrides or DecodeConfigOverrides())
-    precision = machine.choose_precision(computer.precision, device)
+    measured = shapes(config.model, len(pair.tgt))
+    precision = search_precision(computer, device, measured, info.bleu_losses)
     shortlist = _shortlist(path, pair, decode.shortlist) if decode.shortlist else None
     return LoadedRun(path, info, config, Translator(net.to(device), pair, decode, precision, shortlist))
 

@@ -14,6 +14,7 @@ import torch
 from seq2seq import machine
 from seq2seq.build.data import batches, has_split, read_sources, read_split, tokenizers
 from seq2seq.build.model import check_size, model
+from seq2seq.build.precision import faster_in_search, shapes, training_precision
 from seq2seq.data import corpus
 from seq2seq.data.loader import BatchLoader
 from seq2seq.decoding.shortlist import Shortlist
@@ -21,6 +22,8 @@ from seq2seq.decoding.translator import Translator
 from seq2seq.errors import ConfigError, DataError
 from seq2seq.evaluation.metrics import check_language
 from seq2seq.model import Seq2Seq
+from seq2seq.model.seq2seq import parameter_device
+from seq2seq.precision import Precision
 from seq2seq.runs import sources
 from seq2seq.runs.checkpoint import RunDirectory, check_vocabulary, load_weights, read_info, read_training
 from seq2seq.runs.directory import REMEDY, begin, resume
@@ -67,7 +70,8 @@ def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
         device,
         torch.get_num_threads(),
     )
-    precision = machine.choose_precision(config.machine.precision, device)
+    measured = shapes(config.model, len(pair.tgt))
+    precision = training_precision(config.machine, device, measured, state.get("precision"))
     decode = dataclasses.replace(config.decode, beam_size=config.trainer.valid_beam_size, num_best=1)
     shortlist = Shortlist(lexicon, pair, decode.shortlist) if decode.shortlist else None
     validator = Validator(valid, Translator(net, pair, decode, precision, shortlist), config.data.tgt)
@@ -86,7 +90,7 @@ def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
         config, net, loader, validator, RunDirectory(path, settings, pair, lexicon), tracker, precision
     )
     sources.record(path, made_from)
-    resumed.load_state_dict(state)
+    resumed.load_state_dict({"precision": None, **state})  # which earlier versions didn't save
     logger.info("resuming from %s, update %s", checkpoint, f"{info.step:,}")
     return resumed
 
@@ -144,13 +148,15 @@ def trainer(
     validator: Validator,
     run: RunDirectory,
     tracker: Tracker,
-    precision: machine.Precision,
+    precision: Precision,
 ) -> Trainer:
     """The training loop with its optimizer, schedule and average."""
     settings = config.trainer
     steps = total_steps(settings, len(loader.epoch(0)))
     warn_of_warmup(config.schedule, steps)
-    logger.info("products in %s: %s", precision.name, precision.reason)
+    measured = shapes(config.model, len(validator.translator.tokenizers.tgt))
+    by = " by oneDNN" if precision.packed else ""
+    logger.info("products in %s%s: %s", precision.name, by, precision.reason)
     return Trainer(
         net,
         new_optimizer(net.parameters(), config.optimizer),
@@ -163,6 +169,7 @@ def trainer(
         steps,
         Ema(net, settings.ema_decay) if settings.average == "ema" else None,
         precision,
+        faster_in_search(config.machine, parameter_device(net), measured),
     )
 
 

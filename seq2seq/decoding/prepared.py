@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2seq.decoding.products import Product, product
-from seq2seq.machine import FP32, Precision
 from seq2seq.model.attention import Memory
 from seq2seq.model.decoder import Decoder, DecoderState
 from seq2seq.model.fused.gru import gru_step
 from seq2seq.model.seq2seq import Decoding, Seq2Seq
+from seq2seq.precision import FP32, Precision
 
 LARGEST_TABLE = 2**25
 """Most numbers in the table of W_y y; for more of them the product is computed at each step."""

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from seq2seq.machine import Precision
+from seq2seq.precision import Precision
 
 
 class Product(Protocol):

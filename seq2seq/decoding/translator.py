@@ -18,8 +18,8 @@ from seq2seq.decoding.prepared import PreparedModel
 from seq2seq.decoding.search import Hypothesis, SpecialTokens, max_length, search
 from seq2seq.decoding.shortlist import Shortlist
 from seq2seq.decoding.workers import check_workers, largest_batch, num_workers, searched
-from seq2seq.machine import FP32, Precision
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
+from seq2seq.precision import FP32, Precision
 from seq2seq.settings.rules import check_decode
 from seq2seq.settings.schema import DecodeConfig
 from seq2seq.text.tokenizer import BOS, EOS, PAD, UNK
@@ -173,6 +173,12 @@ class Translator:
         """The same translator, with search over the whole vocabulary."""
         other = copy.copy(self)
         other.shortlist, other.decode = None, dataclasses.replace(self.decode, shortlist=0)
+        return other
+
+    def in_precision(self, precision: Precision) -> Translator:
+        """The same translator, with products in another precision."""
+        other = copy.copy(self)
+        other.precision, other._prepared = precision, None
         return other
 
     @torch.inference_mode()

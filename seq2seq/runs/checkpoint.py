@@ -28,7 +28,7 @@ from torch import Tensor
 
 from seq2seq.errors import CheckpointError
 from seq2seq.model.seq2seq import Seq2Seq
-from seq2seq.runs.layout import CONFIG, INFO, LAST, PREVIOUS, RESULT, TOKENIZER, TRAINING, WEIGHTS
+from seq2seq.runs.layout import BEST, CONFIG, INFO, LAST, PREVIOUS, RESULT, TOKENIZER, TRAINING, WEIGHTS
 from seq2seq.runs.ownership import refuse_strangers, remove_own, step_checkpoints, step_of
 from seq2seq.settings.schema import TrainConfig
 from seq2seq.storage.atomic import atomic_directory, write_json, write_text
@@ -46,6 +46,7 @@ class CheckpointInfo(NamedTuple):
     epoch: int
     metrics: dict[str, float]  # of the validation it was saved after
     vocabulary: str  # fingerprint of its tokenizers
+    bleu_losses: dict[str, float]  # on validation, of the precisions of search that were tried
 
 
 class RunDirectory:
@@ -77,7 +78,7 @@ class RunDirectory:
         """
         for replaced in (name, PREVIOUS) if name == LAST else (name,):
             refuse_strangers(self.path / replaced)
-        info = CheckpointInfo(step, epoch, dict(metrics), self._tokenizers.fingerprint())
+        info = CheckpointInfo(step, epoch, dict(metrics), self._tokenizers.fingerprint(), {})
         keep = self.path / PREVIOUS if name == LAST else None
         try:
             with atomic_directory(self.path / name, keep) as temporary:
@@ -96,6 +97,11 @@ class RunDirectory:
                 "put this right, and the same command resumes from it"
             ) from error
         return self.path / name
+
+    def record_losses(self, bleu_losses: Mapping[str, float]) -> None:
+        """Add to best/ how much BLEU the precisions of search lose."""
+        path = self.path / BEST / INFO
+        write_json(path, {**json.loads(path.read_text(encoding="utf-8")), "bleu_losses": bleu_losses})
 
     def keep_newest_steps(self, count: int) -> list[Path]:
         """Remove all step checkpoints except the newest ``count``; returns those, oldest first."""
@@ -165,7 +171,7 @@ def read_info(path: Path) -> CheckpointInfo:
             raise CheckpointError(f"{path / INFO}: format {version}; this version reads format {FORMAT}")
         files = {str(name): dict(identity) for name, identity in fields.pop("files").items()}
         fields["metrics"] = {name: float(value) for name, value in fields["metrics"].items()}  # "inf" too
-        info = CheckpointInfo(**fields)
+        info = CheckpointInfo(**{"bleu_losses": {}, **fields})  # which earlier versions didn't save
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         if isinstance(error, OSError) and error.errno in DENIED:
             raise

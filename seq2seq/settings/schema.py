@@ -423,6 +423,9 @@ class MachineConfig:
     precision: str = choice(
         "precision of matrix products; int8 is for search only", "auto", "fp32", "bf16", "fp16", "int8"
     )
+    measure_again: bool = setting(
+        False, "for precision=auto, time products again, though this processor's are known"
+    )
     fused: bool = setting(True, "train through the hand-written backward pass: faster, the same mathematics")
 
 

@@ -10,6 +10,7 @@ from seq2seq.data.corpus import ParallelText
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.evaluation.metrics import bleu, chrf
 from seq2seq.evaluation.teacher_forcing import perplexity, teacher_forced_loss
+from seq2seq.precision import Precision
 
 ProgressBar = Callable[[int], AbstractContextManager[Callable[[int], object]]]
 """Takes the number of sentences; yields a function to call with how many more of them are done."""
@@ -43,6 +44,11 @@ class Validator:
             **_decoded(translations, self.text.tgt, self.tgt_language),
         }
         return ValidationResult(metrics, translations)
+
+    def bleu(self, precision: Precision) -> float:
+        """BLEU of search in ``precision``, with the weights as they are now."""
+        translations = self.translator.in_precision(precision).translate(self.text.src)
+        return _decoded(translations, self.text.tgt, self.tgt_language)["bleu"]
 
 
 def _decoded(translations: Sequence[Translation], references: Sequence[str], language: str) -> dict[str, float]:

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from seq2seq.build.inference import load
 from seq2seq.data.batch import collate
 from seq2seq.errors import ConfigError
-from seq2seq.machine import FP32
+from seq2seq.precision import FP32
 
 
 @pytest.mark.system

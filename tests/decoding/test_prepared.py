@@ -10,7 +10,7 @@ from torch import Tensor
 from seq2seq.decoding import prepared as prepared_module
 from seq2seq.decoding.prepared import PreparedModel
 from seq2seq.decoding.search import SpecialTokens, search
-from seq2seq.machine import FP32, Precision
+from seq2seq.precision import FP32, Precision
 from seq2seq.settings.schema import DecodeConfig
 
 SRC = torch.tensor([[4, 5, 6, 1], [7, 8, 1, 0], [9, 1, 0, 0]])
@@ -52,7 +52,7 @@ def test_the_same_numbers(
 def test_about_the_same_numbers_in_fewer_bits(variant: str, precision: str, error: float) -> None:
     torch.manual_seed(3)
     model = enlarged(make_model(variant=variant, decoder_layers=2)).eval()
-    rounded = PreparedModel(model, Precision(precision, "as asked for"))
+    rounded = PreparedModel(model, Precision(precision))
     for ours, exact in zip(steps(rounded), steps(model), strict=True):
         assert not torch.equal(ours[0], exact[0])
         torch.testing.assert_close(ours, exact, atol=error, rtol=0)
@@ -62,7 +62,7 @@ def test_about_the_same_numbers_in_fewer_bits(variant: str, precision: str, erro
 @torch.no_grad()
 def test_logits_of_candidates_are_those_columns(precision: str) -> None:
     torch.manual_seed(3)
-    model = PreparedModel(enlarged(make_model()).eval(), Precision(precision, "as asked for"))
+    model = PreparedModel(enlarged(make_model()).eval(), Precision(precision))
     words = torch.tensor([1, 3, 4, 9])
     for some, full in zip(steps(model, words), steps(model), strict=True):
         torch.testing.assert_close(some, (full[0][:, words], full[1]), atol=1e-6, rtol=1e-6)

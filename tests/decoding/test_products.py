@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from seq2seq.decoding.products import Int8Product, product
-from seq2seq.machine import FP32, Precision
+from seq2seq.precision import FP32, Precision
 
-BF16, INT8 = Precision("bf16", "as asked for"), Precision("int8", "as asked for")
+BF16, INT8 = Precision("bf16"), Precision("int8")
 
 
 @pytest.mark.parametrize("rows", [1, 3, 40])

@@ -13,7 +13,7 @@ from seq2seq.decoding.prepared import PreparedModel
 from seq2seq.decoding.search import Hypothesis
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import ConfigError, DecodingError
-from seq2seq.machine import Precision
+from seq2seq.precision import Precision
 from seq2seq.settings.schema import DecodeConfig, UnigramConfig
 from seq2seq.text.subwords import SubwordTokenizer
 from seq2seq.text.tokenizer_pair import TokenizerPair
@@ -97,7 +97,7 @@ def test_a_line_break_spelled_in_bytes_is_no_line_break(monkeypatch: pytest.Monk
 
 
 def test_in_8_bits_about_the_same_and_the_model_is_left_alone() -> None:
-    exact, rounded = letters_translator(), letters_translator(Precision("int8", "as asked for"))
+    exact, rounded = letters_translator(), letters_translator(Precision("int8"))
     weights = {name: weight.clone() for name, weight in rounded.model.state_dict().items()}
     lines = some_lines()
     differ = 0

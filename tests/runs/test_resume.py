@@ -19,8 +19,10 @@ from safetensors.torch import load_file
 
 from seq2seq.build.training import training
 from seq2seq.errors import CheckpointError, ConfigError, DataError
+from seq2seq.precision import Precision
 from seq2seq.runs import directory as runs
 from seq2seq.runs import ownership
+from seq2seq.runs.checkpoint import read_info, read_weights
 from seq2seq.storage import integrity
 from seq2seq.training.tracker import Tracker, Written
 from seq2seq.training.trainer import Trainer
@@ -118,6 +120,27 @@ def test_a_stop_leaves_no_trace(data: Path, attention: list[str], option: str) -
     ended = trainer.train()
     assert {**ended, "seconds": 0} == {**expected, "seconds": 0}
     assert_same_run(trainer.run.path, whole.run.path)
+
+
+def test_a_run_goes_on_in_its_precision_on_any_machine(data: Path) -> None:
+    given = [*SMALL, "name=rounded"]
+    trainer = new_trainer(*overrides(data, *given, "machine.precision=bf16"))
+    stop_at(trainer, 3)
+    trainer.train()
+    trainer = resumed(*overrides(data, *given))
+    assert trainer.precision.name == "bf16"
+    stop_at(trainer, 4)
+    trainer.train()
+    assert resumed(*overrides(data, *given, "machine.precision=fp32")).precision.name == "fp32"
+
+
+def test_what_other_precisions_of_search_lose_is_recorded(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seq2seq.build.training.faster_in_search", lambda *_: [Precision("int8")])
+    trainer = new_trainer(*overrides(data, *SMALL, "name=compared"))
+    trainer.train()
+    best = trainer.run.path / "best"
+    assert read_info(best).bleu_losses.keys() == {"int8"}
+    assert all(torch.equal(value, trainer.model.state_dict()[key]) for key, value in read_weights(best).items())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
