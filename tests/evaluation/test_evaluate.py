@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from small_models import letters_translator
 
 from seq2seq.build.evaluation import evaluation_set
 from seq2seq.data.corpus import ParallelText
-from seq2seq.decoding.translator import Candidate, Translation
+from seq2seq.decoding.translator import Candidate, Translation, Translator
 from seq2seq.errors import ConfigError, DataError, DecodingError
 from seq2seq.evaluation.evaluate import evaluate, pharaoh, report, write
 from seq2seq.evaluation.teacher_forcing import perplexity
@@ -162,6 +163,20 @@ def test_references_beyond_what_search_writes_do_not_count(tmp_path: Path) -> No
     assert (ours.truncated_references, theirs.truncated_references) == (1, 0)
     valid, shorter = (Validator(ParallelText(src, text, [1, 2]), translator, "") for text in (long, cut))
     assert valid.pairs == shorter.pairs
+
+
+def test_each_validation_translates_with_the_weights_as_they_are() -> None:
+    translator = letters_translator(beam_size=1)
+    validator = Validator(ParallelText(["a b c d"], ["d c b a"], [1]), translator, "")
+    before = validator.validate(lambda _: nullcontext(lambda _: None)).translations
+    for parameter in translator.model.decoder.parameters():
+        parameter.data.neg_()
+    after = validator.validate(lambda _: nullcontext(lambda _: None)).translations
+    assert before[0].text != after[0].text
+    assert (
+        after[0].text
+        == Translator(translator.model, translator.tokenizers, translator.decode).translate(["a b c d"])[0].text
+    )
 
 
 def test_what_is_not_finite_is_written_as_text(tmp_path: Path) -> None:
