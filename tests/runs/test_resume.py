@@ -131,7 +131,9 @@ def test_a_run_goes_on_in_its_precision_on_any_machine(data: Path) -> None:
     assert trainer.precision.name == "bf16"
     stop_at(trainer, 4)
     trainer.train()
-    assert resumed(*overrides(data, *given, "machine.precision=fp32")).precision.name == "fp32"
+    trainer = resumed(*overrides(data, *given, "machine.precision=fp32"))
+    assert trainer.precision.name == "fp32"
+    trainer.tracker.close()
 
 
 def test_what_other_precisions_of_search_lose_is_recorded(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
