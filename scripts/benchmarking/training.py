@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import multiprocessing
 import random
 import re
@@ -39,8 +40,10 @@ from seq2seq.text.tokenizer_pair import TokenizerPair
 from seq2seq.training.optim import new_optimizer
 
 NUM_WORDS = 8000  # of the vocabulary, roughly
+STEP = (64, 512, 1536)
 LARGE = (2048, 2048, 2048)  # a product whose speed is the processor's
 SMALL, SLOW = (128, 128, 128), 5e9  # below this rate, as bf16 without instructions for it, LARGE takes too long
+logger = logging.getLogger(__name__)
 SPAWN = multiprocessing.get_context("spawn")  # processes that share nothing with this one
 
 
@@ -64,9 +67,13 @@ def variants(config: BenchmarkConfig) -> list[Variant]:
 
 def precisions(config: BenchmarkConfig) -> dict[str, str]:
     """The precisions of training → their names in tables."""
-    asked = config.machine.precision
+    asked, device = config.machine.precision, resolve_device(config.machine.device)
     chosen = precision_of(config, asked).name
     names = dict.fromkeys(("fp32", "bf16", chosen))
+    rates = {name: product_rate(Precision(name), device, STEP) for name in ("fp32", "bf16")}
+    if chosen != "bf16" and 3 * rates["bf16"] < rates["fp32"]:  # it would take most of the time
+        logger.info("bf16 is left out: its products have %.0f%% of the speed", 100 * rates["bf16"] / rates["fp32"])
+        del names["bf16"]
     return {name: f"{name} ({asked})" if (name, asked) == (chosen, "auto") else name for name in names}
 
 

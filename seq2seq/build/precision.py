@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ import torch
 
 from seq2seq.decoding.products import product
 from seq2seq.errors import ConfigError
-from seq2seq.model.fused.products import Products, StepMatrix
+from seq2seq.model.fused.products import Matrix, Products
 from seq2seq.precision import Precision
 from seq2seq.processor import processor_name
 from seq2seq.settings.schema import MachineConfig, ModelConfig
@@ -29,10 +30,11 @@ from seq2seq.storage.atomic import write_json
 logger = logging.getLogger(__name__)
 
 GAIN = 1.2  # least ratio of products at which a lower precision is faster as a whole, its casts included
-LIBRARY_GAIN = 1.03  # least ratio at which another library is used
+LIBRARY_GAIN = 1.15  # least ratio at which another library is used
 BLEU_LOSS = 0.1  # most that a precision of search may cost on validation
 SMALL = 10**6  # multiplications of the largest product of a model that is fast in any precision
-SECONDS = 0.02  # for each product, at least
+ROUNDS, SECONDS = 6, 0.005  # for each product: how often it is timed, and at least how long
+HOPELESS = 3  # times as slow as the fastest: not timed again
 
 ROWS, LENGTH = 64, 16  # of a typical batch: sentences, and tokens of each
 
@@ -67,7 +69,7 @@ Kind: TypeAlias = Callable[[Shape], Callable[[], object]]
 
 def _step(products: Products, shape: Shape) -> Callable[[], object]:
     inputs, base = torch.full((shape.rows, shape.inputs), 0.5), torch.zeros(shape.rows, shape.outputs)
-    matrix, out = StepMatrix(torch.ones(shape.outputs, shape.inputs), products, shape.rows), torch.empty_like(base)
+    matrix, out = Matrix(torch.ones(shape.outputs, shape.inputs), products, shape.rows), torch.empty_like(base)
     return lambda: matrix.add(base, inputs, out)
 
 
@@ -181,20 +183,29 @@ def _rates(settings: MachineConfig, measured: Sequence[Shape], kinds: Mapping[st
     known = {} if settings.measure_again else _read_cache()
     if key not in known:
         with torch.no_grad():
-            known = {**_read_cache(), key: {name: _rate(measured, kind) for name, kind in kinds.items()}}
+            known = {**_read_cache(), key: _measured(measured, kinds)}
         _write_cache(known)
     return known[key]
 
 
-def _rate(measured: Sequence[Shape], kind: Kind) -> float:
-    seconds = sum(shape.times * _seconds(kind(shape)) for shape in measured)
-    return 2 * sum(shape.times * shape.multiplications for shape in measured) / seconds
+def _measured(products: Sequence[Shape], kinds: Mapping[str, Kind]) -> dict[str, float]:
+    """The kinds take turns, and the fastest call counts: other programs disturb some."""
+    calls = {name: [kind(shape) for shape in products] for name, kind in kinds.items()}
+    seconds = {name: [math.inf] * len(products) for name in kinds}
+    for _ in range(ROUNDS):
+        for name in calls:
+            seconds[name] = list(map(min, seconds[name], map(_seconds, calls[name])))
+        fastest = min(sum(seconds[name]) for name in calls)
+        calls = {name: own for name, own in calls.items() if sum(seconds[name]) < HOPELESS * fastest}
+    operations = 2 * sum(shape.times * shape.multiplications for shape in products)
+    return {
+        name: operations / sum(shape.times * best for shape, best in zip(products, seconds[name], strict=True))
+        for name in kinds
+    }
 
 
 def _seconds(call: Callable[[], object]) -> float:
-    """Of the fastest of several calls: other programs disturb some."""
-    call()
-    best, began = float("inf"), time.perf_counter()
+    best, began = math.inf, time.perf_counter()
     while (started := time.perf_counter()) - began < SECONDS:
         call()
         best = min(best, time.perf_counter() - started)

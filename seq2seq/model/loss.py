@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from seq2seq.model.fused.products import add_product, products_with
+from seq2seq.model.fused.products import Matrix, Products, add_product, products_with
 
 
 class Loss(NamedTuple):
@@ -37,19 +37,12 @@ def output_loss(output: nn.Linear, readout: Tensor, targets: Tensor, smoothing: 
 
     ``readout`` (N, R), ``targets`` (N,). Memory grows with N and with V, not with N × V.
     """
-    dtype = products_with(readout).dtype
+    products = products_with(output.weight)
     with torch.autocast(readout.device.type, enabled=False):
         smoothed, nll = LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            readout.to(output.weight.dtype), output.weight, output.bias, targets, smoothing, dtype
+            readout.to(output.weight.dtype), output.weight, output.bias, targets, smoothing, products
         )
     return Loss(smoothed, nll)
-
-
-def linear(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """``inputs`` (N, R) to (N, V) in the type of ``bias``."""
-    if inputs.dtype == bias.dtype:
-        return torch.addmm(bias, inputs, weight.t())
-    return (inputs @ weight.t()).to(bias.dtype).add_(bias)
 
 
 CHUNK_ROWS = 256  # tokens whose logits are computed at once: few enough to stay in a processor's cache
@@ -75,28 +68,30 @@ class LinearCrossEntropy(Function):
         bias: Tensor,
         targets: Tensor,
         smoothing: float,
-        dtype: torch.dtype,
+        products: Products,
     ) -> tuple[Tensor, Tensor]:
-        """Loss and nll of ``smoothed_cross_entropy``; products in ``dtype``, all else in ``weight``'s type."""
+        """Loss and nll of ``smoothed_cross_entropy``; all but the products is as exact as ``weight``."""
         wants_gradients = any(ctx.needs_input_grad)
-        inputs, matrix = readout.to(dtype), weight.to(dtype)
+        inputs = readout.to(products.dtype)
+        to_logits = Matrix(weight, products, CHUNK_ROWS)
         mean_weight, num_words = weight.mean(dim=0), len(weight)
         chosen, normalisers = readout.new_empty(len(readout)), readout.new_empty(len(readout))
         if wants_gradients:
+            from_logits = Matrix(weight.t(), products, CHUNK_ROWS)
             grad_readout, total = torch.empty_like(readout), readout.sum(dim=0)
             grad_weight = (total * (-smoothing / num_words)).expand_as(weight).contiguous()
             grad_bias = torch.full_like(bias, -smoothing * len(readout) / num_words)
         for first in range(0, len(readout), CHUNK_ROWS):
             rows = slice(first, first + CHUNK_ROWS)
             target = targets[rows].unsqueeze(1)
-            logits = linear(inputs[rows], matrix, bias)
+            logits = to_logits.plus(bias, inputs[rows])
             probs = logits.softmax(dim=1)
             chosen[rows] = logits.gather(1, target).squeeze(1)
             normalisers[rows] = logits.amax(dim=1) - probs.amax(dim=1).log_()
             if wants_gradients:
                 probs.scatter_add_(1, target, probs.new_full(target.shape, smoothing - 1))
-                low = probs.to(dtype)  # fits into fp16: the gradient of a sum is of order 1 without a loss scale
-                add_product(mean_weight * -smoothing, low, matrix, out=grad_readout[rows])
+                low = probs.to(products.dtype)  # fits into fp16: without a loss scale it is of order 1
+                from_logits.add(mean_weight * -smoothing, low, out=grad_readout[rows])
                 add_product(grad_weight, low.t(), inputs[rows], out=grad_weight)
                 grad_bias += probs.sum(dim=0)
         if wants_gradients:

@@ -32,12 +32,11 @@ def rates(monkeypatch: pytest.MonkeyPatch, **measured: float) -> list[int]:
     """Let the processor have these rates; the list grows with each measurement."""
     calls: list[int] = []
 
-    def rate(of: object, kind: object) -> float:
+    def measure(products: object, kinds: dict[str, object]) -> dict[str, float]:
         calls.append(1)
-        names = {id(way): name for ways in (choosing.TRAINING, choosing.SEARCH) for name, way in ways.items()}
-        return measured[names[id(kind)].replace(" by ", "_")]
+        return {name: measured[name.replace(" by ", "_")] for name in kinds}
 
-    monkeypatch.setattr(choosing, "_rate", rate)
+    monkeypatch.setattr(choosing, "_measured", measure)
     return calls
 
 
@@ -66,17 +65,17 @@ def test_rates_are_measured_once_for_a_processor_and_when_asked(monkeypatch: pyt
     calls = rates(monkeypatch, fp32=1e9, fp32_oneDNN=1e9, bf16=2e9, int8=4e9)
     for _ in range(2):
         training_precision(AUTO, CPU, LARGE)
-    assert len(calls) == 3
+    assert len(calls) == 1
     training_precision(AUTO, CPU, [Shape(64, 128, 257, 2)])  # another model
-    assert len(calls) == 6
+    assert len(calls) == 2
     training_precision(MachineConfig(measure_again=True), CPU, LARGE)
-    assert len(calls) == 9
+    assert len(calls) == 3
     search_precision(AUTO, CPU, LARGE, {})
-    assert len(calls) == 12
+    assert len(calls) == 4
     assert len(json.loads(cache_path().read_text())) == 3
     monkeypatch.setattr(choosing, "processor_name", lambda: "another")
     training_precision(AUTO, CPU, LARGE)
-    assert len(calls) == 15
+    assert len(calls) == 5
 
 
 def test_real_products_are_measured_and_draw_no_random_numbers() -> None:

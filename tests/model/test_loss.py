@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from seq2seq.model.fused.products import Products, packing
 from seq2seq.model.loss import CHUNK_ROWS, LinearCrossEntropy, output_loss, smoothed_cross_entropy
 
 SMOOTHINGS = [0.0, 0.1, 0.5, 1.0]
@@ -134,8 +135,22 @@ def test_gradients_do_not_underflow_in_fp16(smoothing: float, confident: float) 
     grads = {}
     for dtype in (torch.float32, torch.float16):
         leaves = [part.clone().requires_grad_() for part in (readout, weight, bias)]
-        loss, _ = LinearCrossEntropy.apply(*leaves, targets, smoothing, dtype)
+        loss, _ = LinearCrossEntropy.apply(*leaves, targets, smoothing, Products(dtype))
         (loss / 300).backward()
         grads[dtype] = [leaf.grad for leaf in leaves]
     for rough, exact in zip(grads[torch.float16], grads[torch.float32], strict=True):
         assert (rough - exact).norm() < 2e-3 * exact.norm()
+
+
+def test_packed_products_give_the_same_loss_and_gradients() -> None:
+    torch.manual_seed(7)
+    output, readout = nn.Linear(12, 40), torch.randn(CHUNK_ROWS + 9, 12)
+    targets, results = torch.randint(40, (len(readout),)), []
+    for enabled in (False, True):
+        inputs = readout.clone().requires_grad_()
+        with packing(enabled):
+            loss = output_loss(output, inputs, targets, 0.1)
+        loss.smoothed.backward()
+        results.append([loss.smoothed, loss.nll, inputs.grad, output.weight.grad, output.bias.grad])
+        output.zero_grad()
+    torch.testing.assert_close(*results, atol=1e-4, rtol=1e-4)

@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from seq2seq.model.attention import Memory
 from seq2seq.model.decoder import Decoder, Unrolled
 from seq2seq.model.fused.gru import Grad, gru_step, gru_step_backward
-from seq2seq.model.fused.products import Products, StepMatrix, products_with, weight_gradient
+from seq2seq.model.fused.products import Matrix, Products, products_with, weight_gradient
 from seq2seq.model.fused.scores import FUSED_SCORES, FusedScore, dot_product, outer_sum
 
 softmax_backward = torch.ops.aten._softmax_backward_data
@@ -69,7 +69,7 @@ class AttentionRecurrence(Function):
         weights = inputs.new_empty(num_contexts, *mask.shape)
         fed = contexts if keep is None else torch.empty_like(keep)  # m_{t+1} ⊙ c_t
         queries = _queries(mapped, hidden, gates_size)
-        from_context, from_state = (StepMatrix(part, products, batch) for part in (context_map, state_map))
+        from_context, from_state = (Matrix(part, products, batch) for part in (context_map, state_map))
         hidden[0] = start
         for t in range(num_contexts):
             from_state.add(state_bias, hidden[t], out=mapped[t])
@@ -97,7 +97,7 @@ class AttentionRecurrence(Function):
         score, queries = ctx.score_type(keys, score_weight), _queries(mapped, hidden, gates_size)
         grad_gates, grad_mapped, grad_scores = (torch.empty_like(part) for part in (gates, mapped, weights))
         grad_contexts = grad_contexts.clone()
-        to_context, to_state = (StepMatrix(part.t(), products, batch) for part in (context_map, state_map))
+        to_context, to_state = (Matrix(part.t(), products, batch) for part in (context_map, state_map))
         grad_fed, zero = torch.empty_like(grad_contexts[0]), grad_contexts.new_zeros(grad_contexts.size(2))
         grad, passed = torch.zeros_like(hidden[0]), torch.zeros_like(hidden[0])
         grad_mapped[length:] = 0

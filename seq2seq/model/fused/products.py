@@ -1,4 +1,4 @@
-"""Products of a recurrence: in which type, and by which library; both are measured (``seq2seq.precision``)."""
+"""Products of the fast path: in which type, and by which library; ``seq2seq.build.precision`` measures both."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _packed: ContextVar[bool] = ContextVar("packed", default=False)
 
 @contextmanager
 def packing(enabled: bool) -> Iterator[None]:
-    """In this block, products of steps in fp32 use oneDNN with packed matrices, if ``enabled``."""
+    """In this block, products in fp32 use oneDNN with packed matrices, if ``enabled``."""
     token = _packed.set(enabled)
     try:
         yield
@@ -24,10 +24,10 @@ def packing(enabled: bool) -> Iterator[None]:
 
 
 class Products(NamedTuple):
-    """How a recurrence multiplies."""
+    """How the fast path multiplies."""
 
     dtype: torch.dtype
-    packed: bool = False  # whether a step's go through oneDNN, its matrix packed once for all steps
+    packed: bool = False  # whether oneDNN multiplies by a matrix that is packed once for several products
 
 
 def products_with(weight: Tensor) -> Products:
@@ -38,11 +38,11 @@ def products_with(weight: Tensor) -> Products:
     return Products(dtype, _packed.get() and dtype == torch.float32 and kind == "cpu")
 
 
-class StepMatrix:
-    """A matrix W (N, K) that every step multiplies by."""
+class Matrix:
+    """A matrix W (N, K) for several products, those of all steps or of all chunks."""
 
     def __init__(self, weight: Tensor, products: Products, num_rows: int) -> None:
-        """The inputs of a step will have ``num_rows`` rows."""
+        """The inputs of a product will have about ``num_rows`` rows."""
         self._packed = products.packed
         self._right = (
             torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), num_rows)
@@ -50,14 +50,25 @@ class StepMatrix:
             else weight.t().to(products.dtype)
         )
 
-    def add(self, base: Tensor, inputs: Tensor, out: Tensor) -> None:
-        """Write ``base`` (B, N) or (N,) + ``inputs`` (B, K) Wᵀ into ``out`` (B, N)."""
+    def plus(self, base: Tensor, inputs: Tensor) -> Tensor:
+        """``base`` (B, N) or (N,) + ``inputs`` (B, K) Wᵀ: (B, N), in the type of ``base``."""
         if not self._packed:
+            out = base.new_empty(len(inputs), self._right.size(1))
             add_product(base, inputs, self._right, out)
-        elif base.dim() == 1:
-            out.copy_(torch.ops.mkldnn._linear_pointwise(inputs, self._right, base, "none", [], ""))
+            return out
+        linear = torch.ops.mkldnn._linear_pointwise
+        if base.dim() == 1:
+            summed: Tensor = linear(inputs, self._right, base, "none", [], "")
         else:
-            out.copy_(torch.ops.mkldnn._linear_pointwise.binary(inputs, base, self._right, None, "add"))
+            summed = linear.binary(inputs, base, self._right, None, "add")
+        return summed
+
+    def add(self, base: Tensor, inputs: Tensor, out: Tensor) -> None:
+        """Write ``plus`` into ``out`` (B, N), which may be ``base``."""
+        if self._packed:
+            out.copy_(self.plus(base, inputs))
+        else:
+            add_product(base, inputs, self._right, out)
 
 
 def add_product(base: Tensor, left: Tensor, right: Tensor, out: Tensor) -> None:
