@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import numbers
 import re
+import typing
 from typing import Any
 
 from seq2seq.errors import ConfigError, did_you_mean
@@ -58,7 +59,7 @@ def _check_value(leaf: Leaf) -> None:
         raise ConfigError(f"{key}={value}: unknown; valid: {', '.join(choices)}{did_you_mean(value, choices)}")
     if value is None or leaf.metadata.get("high") is None:  # not a number
         return
-    if not all(_in_range(number, leaf) for number in (value if isinstance(value, list) else [value])):
+    if not all(_in_range(number, leaf) for number in (value if typing.get_origin(leaf.type) is list else [value])):
         raise ConfigError(f"{key}={value}: expected {kind(leaf)}")
 
 

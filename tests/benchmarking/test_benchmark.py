@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from benchmarking import decoding, report, scaling, training
-from benchmarking.training import Worker, fixed_batches, products_of, variants
+from benchmarking.training import Worker, fixed_batches, product_rate, products_of, variants
 from benchmarks import benchmark_of
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -136,6 +136,6 @@ def test_rate_is_that_of_the_fastest_product_within_a_second(monkeypatch: pytest
     clock = iter([0.0, 0.4, 5.0, 5.2, 8.0, 8.5])  # three products, of 0.4, 0.2 and 0.5 seconds: more than one
     monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     with FlopCounterMode(display=False) as counter:
-        rate = training.product_rate(FP32, torch.device("cpu"), shape=(4, 16, 8), repeats=9)
+        rate = product_rate(FP32, torch.device("cpu"), shape=(4, 16, 8), repeats=9)
     assert rate == pytest.approx(2 * 4 * 16 * 8 / 0.2)
     assert counter.get_total_flops() == 3 * 2 * 4 * 16 * 8

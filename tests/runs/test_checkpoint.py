@@ -131,7 +131,7 @@ def test_the_mean_of_checkpoints_fills_a_model(run: RunDirectory, tie: str) -> N
 def test_a_checkpoint_says_what_it_is(run: RunDirectory) -> None:
     path = run.save("best", new_model(1), 7, 2, METRICS)
     assert path == run.path / "best"
-    assert read_info(path) == CheckpointInfo(7, 2, METRICS, PAIR.fingerprint())
+    assert read_info(path) == CheckpointInfo(7, 2, METRICS, PAIR.fingerprint(), {})
 
 
 def test_best_needs_nothing_outside_itself(run: RunDirectory, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_training_state_loads_without_code(run: RunDirectory) -> None:
 def test_saving_replaces_the_whole_checkpoint(run: RunDirectory) -> None:
     run.save("best", new_model(1), 7, 2, METRICS, training_state(new_model(1)))
     path = run.save("best", new_model(2), 8, 3, {})
-    assert read_info(path) == CheckpointInfo(8, 3, {}, PAIR.fingerprint())
+    assert read_info(path) == CheckpointInfo(8, 3, {}, PAIR.fingerprint(), {})
     assert not (path / "training.pt").exists()
     assert torch.equal(read_weights(path)["encoder.embedding.weight"], new_model(2).encoder.embedding.weight)
 

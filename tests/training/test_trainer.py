@@ -132,7 +132,7 @@ def test_the_moving_average_is_validated_and_saved(data: Path) -> None:
 def test_over_long_pairs_are_counted(data: Path, over_length: str, kept: int) -> None:
     settings = settings_of(*overrides(data, "data.max_length=4", f"data.over_length={over_length}"))
     text = corpus.ParallelText(["a b c d", "a b c d e", "a"], ["a", "b", "a b c d e f"], [1, 2, 3])
-    pair, tokens = tokenizers(settings, text)
+    pair, tokens, _ = tokenizers(settings, text)
     loader, over = batches(settings, text, pair, tokens)
     assert over == 2
     assert sum(len(batch.src) for batch in loader.epoch(0)) == kept
@@ -150,7 +150,7 @@ def test_no_pair_is_lost_because_its_pieces_were_sampled(data: Path, over_length
     )
     lines = ["abcdef ghijk"] * 30 + ["abcdef ghijk " * 5]
     text = corpus.ParallelText(lines, lines, [*range(1, 32)])
-    pair, tokens = tokenizers(settings, text)
+    pair, tokens, _ = tokenizers(settings, text)
     loader, _ = batches(settings, text, pair, tokens)
     for epoch in range(3):
         drawn = list(loader.epoch(epoch))
@@ -172,7 +172,7 @@ def test_nothing_short_enough_is_an_error(data: Path) -> None:
     settings = settings_of(*overrides(data, "data.max_length=1", "tokenizer.min_frequency=1"))
     text = corpus.ParallelText(["a b"], ["a b"], [1])
     with pytest.raises(DataError, match=r"longer than data\.max_length=1 "):
-        batches(settings, text, *tokenizers(settings, text))
+        batches(settings, text, *tokenizers(settings, text)[:2])
 
 
 def test_pretrained_vectors_reach_the_embeddings(data: Path) -> None:
@@ -196,7 +196,7 @@ def test_sampled_epochs_differ_and_repeat(data: Path) -> None:
         *overrides(data, "tokenizer=unigram", "tokenizer.vocab_size=300", "tokenizer.sample=true")
     )
     text, _ = corpus.clean("train", read_split(settings.data, "train"))
-    pair, tokens = tokenizers(settings, text)
+    pair, tokens, _ = tokenizers(settings, text)
 
     def lengths(epoch: int) -> list[int]:
         loader, _ = batches(settings, text, pair, tokens)
