@@ -17,6 +17,7 @@ from benchmarking.peers.toolkit import Job, Toolkit
 from benchmarking.settings import BenchmarkConfig
 from benchmarking.training import Corpus, Measured, groups, training_corpus
 from seq2seq.errors import ConfigError
+from seq2seq.openmp import WAITING
 from seq2seq.text.tokenizer import UNK
 from seq2seq.text.tokenizer_pair import TokenizerPair
 
@@ -80,7 +81,8 @@ class Peer:
         report, log = directory / f"{task}.json", directory / f"{task}.log"
         report.unlink(missing_ok=True)
         words = [str(self._python), "-I", str(DRIVER), task, str(report.resolve()), *arguments]
-        environment = {**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}  # its own checkpoint is a pickle
+        environment = {key: value for key, value in os.environ.items() if WAITING.get(key) != value}  # not ours
+        environment["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"  # its own checkpoint is a pickle
         if (threads := self._config.machine.num_threads) is not None:
             environment["OMP_NUM_THREADS"] = str(threads)
         with log.open("w", encoding="utf-8") as stream:
