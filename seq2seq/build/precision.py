@@ -181,7 +181,7 @@ def _rates(settings: MachineConfig, measured: Sequence[Shape], kinds: Mapping[st
     texts = [processor_name(), f"torch {torch.__version__}", f"{torch.get_num_threads()} threads", *kinds]
     key = " | ".join([*texts, *("×".join(map(str, shape)) for shape in measured)])
     known = {} if settings.measure_again else _read_cache()
-    if key not in known:
+    if set(known.get(key, {})) != set(kinds):
         with torch.no_grad():
             known = {**_read_cache(), key: _measured(measured, kinds)}
         _write_cache(known)

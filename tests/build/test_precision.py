@@ -95,6 +95,14 @@ def test_a_small_model_is_not_measured() -> None:
     assert not cache_path().exists()
 
 
+def test_rates_that_are_incomplete_are_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates(monkeypatch, fp32=1e9, fp32_oneDNN=1e9, bf16=2e9)
+    training_precision(AUTO, CPU, LARGE)
+    key = next(iter(json.loads(cache_path().read_text())))
+    cache_path().write_text(json.dumps({key: {"fp32": 1e9}}))
+    assert training_precision(AUTO, CPU, LARGE).name == "bf16"
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"a": 3}', '{"a": {"fp32": "x"}}', "\udcff"])
 def test_a_damaged_file_of_rates_is_replaced(monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     rates(monkeypatch, fp32=1e9, fp32_oneDNN=1e9, bf16=2e9)
