@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from benchmarking.peers.opennmt import BUCKET
+from benchmarking.peers.opennmt import training
 from benchmarking.peers.toolkit import Job, Toolkit
 from benchmarking.settings import BenchmarkConfig
 
@@ -38,18 +38,8 @@ class Eole(Toolkit):
                 "input_feed": 1,
             },
             "training": {
-                "dropout": [sizes.dropout.readout],
-                "optim": "adam",
-                "learning_rate": config.optimizer.lr,
-                "max_grad_norm": config.trainer.clip_norm or 0,
-                "label_smoothing": config.trainer.label_smoothing,
-                "batch_type": "sents",
-                "batch_size": job.sentences,
-                "bucket_size": job.sentences if job.in_order else BUCKET,
-                "num_workers": 0,
-                "train_steps": job.updates,
+                **training(config, job),
                 "model_path": job.file("model"),
-                "save_checkpoint_steps": job.updates,
             },
             "seed": config.seed,
         }

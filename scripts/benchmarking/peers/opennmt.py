@@ -34,20 +34,27 @@ class OpenNMT(Toolkit):
             "hidden_size": sizes.decoder_size,
             "global_attention": self.scores[config.attention.variant],
             "input_feed": 1,
-            "dropout": [sizes.dropout.readout],
-            "optim": "adam",
-            "learning_rate": config.optimizer.lr,
-            "max_grad_norm": config.trainer.clip_norm or 0,
-            "label_smoothing": config.trainer.label_smoothing,
-            "batch_type": "sents",
-            "batch_size": job.sentences,
-            "bucket_size": job.sentences if job.in_order else BUCKET,
-            "num_workers": 0,
-            "train_steps": job.updates,
+            **training(config, job),
             "save_model": job.file("model"),
-            "save_checkpoint_steps": job.updates,
             "seed": config.seed,
         }
 
     def model(self, job: Job) -> str:
         return job.file(f"model_step_{job.updates}.pt")
+
+
+def training(config: BenchmarkConfig, job: Job) -> dict[str, Any]:
+    """The settings of training that OpenNMT-py and its successor share."""
+    return {
+        "dropout": [config.model.dropout.readout],
+        "optim": "adam",
+        "learning_rate": config.optimizer.lr,
+        "max_grad_norm": config.trainer.clip_norm or 0,
+        "label_smoothing": config.trainer.label_smoothing,
+        "batch_type": "sents",
+        "batch_size": job.sentences,
+        "bucket_size": job.sentences if job.in_order else BUCKET,
+        "num_workers": 0,
+        "train_steps": job.updates,
+        "save_checkpoint_steps": job.updates,
+    }
