@@ -21,7 +21,7 @@ import torch
 
 from seq2seq.decoding.products import product
 from seq2seq.errors import ConfigError
-from seq2seq.model.fused.products import Matrix, Products
+from seq2seq.model.fused.products import PACKS_BF16, Matrix, Products
 from seq2seq.precision import Precision
 from seq2seq.processor import processor_name
 from seq2seq.settings.schema import MachineConfig, ModelConfig
@@ -82,7 +82,7 @@ def _prepared(name: str, shape: Shape) -> Callable[[], object]:
 TRAINING: dict[str, Kind] = {
     "fp32": partial(_step, Products(torch.float32)),
     "fp32 by oneDNN": partial(_step, Products(torch.float32, packed=True)),
-    "bf16": partial(_step, Products(torch.bfloat16)),
+    "bf16": partial(_step, Products(torch.bfloat16, PACKS_BF16)),
 }
 SEARCH: dict[str, Kind] = {name: partial(_prepared, name) for name in ("fp32", "bf16", "int8")}
 

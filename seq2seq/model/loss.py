@@ -73,25 +73,26 @@ class LinearCrossEntropy(Function):
         """Loss and nll of ``smoothed_cross_entropy``; all but the products is as exact as ``weight``."""
         wants_gradients = any(ctx.needs_input_grad)
         inputs = readout.to(products.dtype)
-        to_logits = Matrix(weight, products, CHUNK_ROWS)
+        to_logits = Matrix(weight, products, CHUNK_ROWS, bias)
         mean_weight, num_words = weight.mean(dim=0), len(weight)
         chosen, normalisers = readout.new_empty(len(readout)), readout.new_empty(len(readout))
         if wants_gradients:
-            from_logits = Matrix(weight.t(), products, CHUNK_ROWS)
+            from_logits = Matrix(weight.t(), products, CHUNK_ROWS, mean_weight * -smoothing)
             grad_readout, total = torch.empty_like(readout), readout.sum(dim=0)
             grad_weight = (total * (-smoothing / num_words)).expand_as(weight).contiguous()
             grad_bias = torch.full_like(bias, -smoothing * len(readout) / num_words)
         for first in range(0, len(readout), CHUNK_ROWS):
             rows = slice(first, first + CHUNK_ROWS)
             target = targets[rows].unsqueeze(1)
-            logits = to_logits.plus(bias, inputs[rows])
+            logits = readout.new_empty(len(target), num_words)
+            to_logits.map(inputs[rows], out=logits)
             probs = logits.softmax(dim=1)
             chosen[rows] = logits.gather(1, target).squeeze(1)
             normalisers[rows] = logits.amax(dim=1) - probs.amax(dim=1).log_()
             if wants_gradients:
                 probs.scatter_add_(1, target, probs.new_full(target.shape, smoothing - 1))
                 low = probs.to(products.dtype)  # fits into fp16: without a loss scale it is of order 1
-                from_logits.add(mean_weight * -smoothing, low, out=grad_readout[rows])
+                from_logits.map(low, out=grad_readout[rows])
                 add_product(grad_weight, low.t(), inputs[rows], out=grad_weight)
                 grad_bias += probs.sum(dim=0)
         if wants_gradients:

@@ -69,10 +69,11 @@ class AttentionRecurrence(Function):
         weights = inputs.new_empty(num_contexts, *mask.shape)
         fed = contexts if keep is None else torch.empty_like(keep)  # m_{t+1} ⊙ c_t
         queries = _queries(mapped, hidden, gates_size)
-        from_context, from_state = (Matrix(part, products, batch) for part in (context_map, state_map))
+        from_context = Matrix(context_map, products, batch)
+        from_state = Matrix(state_map, products, batch, state_bias)
         hidden[0] = start
         for t in range(num_contexts):
-            from_state.add(state_bias, hidden[t], out=mapped[t])
+            from_state.map(hidden[t], out=mapped[t])
             scores = score.scores(queries[t]).masked_fill_(padding, -torch.inf)
             torch.softmax(scores, dim=1, out=weights[t])
             torch.bmm(weights[t].unsqueeze(1), values, out=contexts[t].unsqueeze(1))
@@ -98,7 +99,7 @@ class AttentionRecurrence(Function):
         grad_gates, grad_mapped, grad_scores = (torch.empty_like(part) for part in (gates, mapped, weights))
         grad_contexts = grad_contexts.clone()
         to_context, to_state = (Matrix(part.t(), products, batch) for part in (context_map, state_map))
-        grad_fed, zero = torch.empty_like(grad_contexts[0]), grad_contexts.new_zeros(grad_contexts.size(2))
+        grad_fed = torch.empty_like(grad_contexts[0])
         grad, passed = torch.zeros_like(hidden[0]), torch.zeros_like(hidden[0])
         grad_mapped[length:] = 0
         for t in reversed(range(len(mapped))):
@@ -109,7 +110,7 @@ class AttentionRecurrence(Function):
                 if keep is None:
                     to_context.add(grad_contexts[t], grad_gates[t], out=grad_contexts[t])
                 else:
-                    to_context.add(zero, grad_gates[t], out=grad_fed)
+                    to_context.map(grad_gates[t], out=grad_fed)
                     grad_contexts[t].addcmul_(grad_fed, keep[t])
             grad_weights = dot_product(grad_contexts[t], values)
             grad_scores[t] = softmax_backward(grad_weights, weights[t], 1, weights.dtype)

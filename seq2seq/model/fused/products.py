@@ -30,45 +30,51 @@ class Products(NamedTuple):
     packed: bool = False  # whether oneDNN multiplies by a matrix that is packed once for several products
 
 
+PACKS_BF16: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+"""Whether oneDNN can pack matrices in bf16, in which it makes all products, packed or not: packed is faster."""
+
+
 def products_with(weight: Tensor) -> Products:
     """How to multiply by ``weight`` here: in autocast's type, if that is on, else in its own."""
     kind = weight.device.type
     autocast: torch.dtype | None = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
     dtype = autocast or weight.dtype
-    return Products(dtype, _packed.get() and dtype == torch.float32 and kind == "cpu")
+    packs = {torch.float32: _packed.get(), torch.bfloat16: PACKS_BF16}
+    return Products(dtype, kind == "cpu" and packs.get(dtype, False))
 
 
 class Matrix:
-    """A matrix W (N, K) for several products, those of all steps or of all chunks."""
+    """A matrix W (N, K), with a bias b (N,) if given, for several products: those of all steps or of all chunks."""
 
-    def __init__(self, weight: Tensor, products: Products, num_rows: int) -> None:
+    def __init__(self, weight: Tensor, products: Products, num_rows: int, bias: Tensor | None = None) -> None:
         """The inputs of a product will have about ``num_rows`` rows."""
-        self._packed = products.packed
-        self._right = (
-            torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), num_rows)
-            if products.packed
-            else weight.t().to(products.dtype)
-        )
-
-    def plus(self, base: Tensor, inputs: Tensor) -> Tensor:
-        """``base`` (B, N) or (N,) + ``inputs`` (B, K) Wᵀ: (B, N), in the type of ``base``."""
-        if not self._packed:
-            out = base.new_empty(len(inputs), self._right.size(1))
-            add_product(base, inputs, self._right, out)
-            return out
-        linear = torch.ops.mkldnn._linear_pointwise
-        if base.dim() == 1:
-            summed: Tensor = linear(inputs, self._right, base, "none", [], "")
+        self._dtype, self._packed, low = products.dtype, products.packed, weight.to(products.dtype)
+        if products.packed:
+            self._right = torch.ops.mkldnn._reorder_linear_weight(low.contiguous(), num_rows)
+            self._bias = None if bias is None else bias.to(products.dtype)
         else:
-            summed = linear.binary(inputs, base, self._right, None, "add")
-        return summed
+            self._right = low.t()
+            self._bias = weight.new_zeros(len(weight)) if bias is None else bias
+
+    def map(self, inputs: Tensor, out: Tensor) -> None:
+        """Write ``inputs`` (B, K) Wᵀ + b into ``out`` (B, N)."""
+        if self._packed:
+            out.copy_(self._linear(inputs, self._bias))
+        else:
+            assert self._bias is not None
+            add_product(self._bias, inputs, self._right, out)
 
     def add(self, base: Tensor, inputs: Tensor, out: Tensor) -> None:
-        """Write ``plus`` into ``out`` (B, N), which may be ``base``."""
+        """Write ``base`` (B, N) + ``inputs`` (B, K) Wᵀ into ``out`` (B, N), which may be ``base``."""
         if self._packed:
-            out.copy_(self.plus(base, inputs))
+            torch.add(base, self._linear(inputs, None), out=out)
         else:
             add_product(base, inputs, self._right, out)
+
+    def _linear(self, inputs: Tensor, bias: Tensor | None) -> Tensor:
+        linear = torch.ops.mkldnn._linear_pointwise
+        product: Tensor = linear(inputs.to(self._dtype), self._right, bias, "none", [], "")
+        return product
 
 
 def add_product(base: Tensor, left: Tensor, right: Tensor, out: Tensor) -> None:
