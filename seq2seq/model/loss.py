@@ -105,4 +105,4 @@ class LinearCrossEntropy(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        return (*(grad * grad_loss for grad in ctx.saved_tensors), None, None, None)
+        return (*(grad.mul_(grad_loss) for grad in ctx.saved_tensors), None, None, None)
