@@ -17,11 +17,13 @@ class Precision(NamedTuple):
     name: str  # fp32, bf16, fp16 or, in search, int8
     reason: str = "as asked for"
     packed: bool = False  # whether oneDNN makes the fp32 products of training's steps, with packed matrices
+    beside: str = "fp32"  # with int8: fp32 or bf16, for the products that are not in 8 bits
 
     @property
     def dtype(self) -> torch.dtype:
-        """Torch's type; with int8, only the products of ``seq2seq.decoding.products`` are in 8 bits."""
-        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.name, torch.float32)
+        """Torch's type; with int8, that of the products beside those in 8 bits."""
+        name = self.beside if self.name == "int8" else self.name
+        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(name, torch.float32)
 
     @contextmanager
     def products(self, device: torch.device) -> Iterator[None]:

@@ -21,7 +21,7 @@ import torch
 
 from seq2seq.decoding.products import product
 from seq2seq.errors import ConfigError
-from seq2seq.model.fused.products import PACKS_BF16, Matrix, Products
+from seq2seq.model.fused.products import Matrix, Products, products_in
 from seq2seq.precision import Precision
 from seq2seq.processor import processor_name
 from seq2seq.settings.schema import MachineConfig, ModelConfig
@@ -82,7 +82,7 @@ def _prepared(name: str, shape: Shape) -> Callable[[], object]:
 TRAINING: dict[str, Kind] = {
     "fp32": partial(_step, Products(torch.float32)),
     "fp32 by oneDNN": partial(_step, Products(torch.float32, packed=True)),
-    "bf16": partial(_step, Products(torch.bfloat16, PACKS_BF16)),
+    "bf16": partial(_step, products_in(torch.bfloat16)),
 }
 SEARCH: dict[str, Kind] = {name: partial(_prepared, name) for name in ("fp32", "bf16", "int8")}
 
@@ -134,6 +134,8 @@ def search_precision(
         ConfigError: fp16 on a CPU, where its range is too narrow; int8 on any other device.
     """
     _check(settings.precision, device)
+    if settings.precision == "int8":
+        return Precision("int8", beside=_beside_int8(_rates(settings, measured, SEARCH)))
     if settings.precision != "auto":
         return Precision(settings.precision)
     if device.type != "cpu":
@@ -150,7 +152,13 @@ def faster_in_search(settings: MachineConfig, device: torch.device, measured: Se
         return []
     rates = _rates(settings, measured, SEARCH)
     faster = [name for name in rates if rates[name] > GAIN * rates["fp32"]]
-    return [Precision(name, _described(rates)) for name in sorted(faster, key=lambda name: -rates[name])]
+    reason, beside = _described(rates), _beside_int8(rates)
+    return [Precision(name, reason, beside=beside) for name in sorted(faster, key=lambda name: -rates[name])]
+
+
+def _beside_int8(rates: Mapping[str, float]) -> str:
+    """The precision of the products that are not in 8 bits."""
+    return "bf16" if rates and rates["bf16"] > GAIN * rates["fp32"] else "fp32"
 
 
 def _check(name: str, device: torch.device) -> None:

@@ -59,7 +59,7 @@ class PreparedModel:
         memory_size = cell.input_size - decoder.embedding.embedding_dim
         gates_context, gates_word = cell.weight_ih.tensor_split([memory_size], dim=1)
         readout_state, readout_context = decoder.readout.weight.tensor_split([cell.hidden_size], dim=1)
-        once = FP32 if precision.name == "int8" else precision  # for each batch: this costs little and is exact
+        once = Precision(precision.beside) if precision.name == "int8" else precision  # for each batch
         self._values = product(torch.cat([gates_context, readout_context]), None, once)
         self._keys = _map(self._score.keys, once)
         self._query = _map(self._score.query, precision)

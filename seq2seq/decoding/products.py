@@ -10,7 +10,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from seq2seq.model.fused.products import Matrix, products_in
 from seq2seq.precision import Precision
+
+TYPICAL_ROWS = 64  # for which matrices are packed; others are as right
 
 
 class Product(Protocol):
@@ -27,27 +30,28 @@ def product(weight: Tensor, bias: Tensor | None, precision: Precision) -> Produc
     """The product with ``weight`` (N, K) and ``bias`` (N,), for inputs from -1 to 1."""
     bias = weight.new_zeros(len(weight)) if bias is None else bias.clone()
     if precision.name != "int8":
-        dtype = weight.dtype if precision.name == "fp32" else precision.dtype
-        return DenseProduct(weight.to(dtype).t().contiguous(), bias)
+        return DenseProduct(weight.clone(), bias, weight.dtype if precision.name == "fp32" else precision.dtype)
     unit = weight.float().abs().amax(dim=1).clamp_min_(1e-30).div_(WEIGHT_UNITS)
     return Int8Product((weight / unit.unsqueeze(1)).round_().to(torch.int8), unit, bias.float())
 
 
 class DenseProduct:
-    """In the type of ``matrix`` (K, N), to which inputs are rounded; outputs have the type of ``bias`` (N,)."""
+    """In ``dtype``, to which inputs are rounded; outputs have the type of ``bias`` (N,)."""
 
-    def __init__(self, matrix: Tensor, bias: Tensor) -> None:
-        self.matrix, self.bias = matrix, bias
+    def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
+        """``weight`` (N, K)."""
+        self.weight, self.bias, self.dtype = weight, bias, dtype
+        self.matrix = Matrix(weight, products_in(dtype, weight.device.type), TYPICAL_ROWS, bias)
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """See ``Product``."""
-        if self.matrix.dtype == self.bias.dtype:
-            return torch.addmm(self.bias, inputs, self.matrix)
-        return inputs.to(self.matrix.dtype) @ self.matrix + self.bias
+        outputs = self.bias.new_empty(len(inputs), len(self.bias))
+        self.matrix.map(inputs, out=outputs)
+        return outputs
 
     def select(self, outputs: Tensor) -> DenseProduct:
         """See ``Product``."""
-        return DenseProduct(self.matrix.index_select(1, outputs), self.bias[outputs])
+        return DenseProduct(self.weight[outputs], self.bias[outputs], self.dtype)
 
 
 UNITS, WEIGHT_UNITS = 63, 127

@@ -157,9 +157,9 @@ def greedy_search(
         if len(live) == 0:
             break
         logits, weights, state = step(paths.tokens[:, -1], state)
-        best = best_words(logits, 1, special.forbidden, words)
+        best = best_words(paths.log_probs.unsqueeze(1), logits, 1, special.forbidden, words)
         tokens = best.tokens[:, 0]
-        paths = paths.extend(tokens, paths.log_probs + best.log_probs[:, 0], weights)
+        paths = paths.extend(tokens, best.log_probs[:, 0], weights)
         done = (tokens == special.eos) | (max_lengths[live] <= length)
         ended = done.nonzero().flatten()
         scores = paths.select(ended).scores(all_lengths[live[ended]], decode)
@@ -197,8 +197,8 @@ def beam_search(
         if len(live) == 0:
             break
         logits, weights, state = step(paths.tokens[:, -1], state)
-        best = best_words(logits, 2 * beam, special.forbidden, words)
-        candidates = _best_candidates(paths.log_probs.view(-1, beam), best, special.eos)
+        best = best_words(paths.log_probs.view(-1, beam), logits, 2 * beam, special.forbidden, words)
+        candidates = _candidates(best, beam, special.eos)
         cut = max_lengths[live] <= length
         ends = (candidates.ends | (cut.unsqueeze(1) & candidates.stays)) & candidates.log_probs.isfinite()
         ending = ends.flatten().nonzero().flatten()
@@ -253,35 +253,34 @@ class _Candidates(NamedTuple):
         return paths.select(parents).extend(tokens, log_probs, weights[parents])
 
 
-def _best_candidates(log_probs: Tensor, words: Words, eos: int) -> _Candidates:
-    """The candidates, from the log-probabilities (B, K) of the rows so far and the best next words of each row.
+def _candidates(best: Words, beam: int, eos: int) -> _Candidates:
+    """The candidates, from the 2K best words of each sentence.
 
     Each row can end in one way only, so at least K of the 2K best do not end.
     """
-    num, beam = log_probs.shape
-    longer = log_probs.unsqueeze(2) + words.log_probs.view(num, beam, -1)  # (B, K, n)
-    best = longer.flatten(1).topk(min(2 * beam, longer[0].numel()), dim=1)
-    tokens = words.tokens.view(num, -1).gather(1, best.indices)
-    first_rows = torch.arange(0, num * beam, beam, device=tokens.device).unsqueeze(1)
-    rows = first_rows + best.indices // longer.size(2)
-    ended = tokens == eos
-    among_best = torch.arange(tokens.size(1), device=tokens.device) < beam
+    first_rows = torch.arange(0, len(best.tokens) * beam, beam, device=best.tokens.device).unsqueeze(1)
+    ended = best.tokens == eos
+    among_best = torch.arange(ended.size(1), device=ended.device) < beam
     stays = ~ended & ((~ended).cumsum(dim=1) <= beam)
-    return _Candidates(best.values, tokens, rows, ended & among_best, stays)
+    return _Candidates(best.log_probs, best.tokens, first_rows + best.rows, ended & among_best, stays)
 
 
 class Words(NamedTuple):
-    """The best next words of each row, best first."""
+    """The best next words of each sentence, best first: all (B, n)."""
 
-    log_probs: Tensor  # (R, n)
-    tokens: Tensor  # (R, n)
+    log_probs: Tensor  # of the translations that they make
+    rows: Tensor  # among the K of the sentence: the row that is extended
+    tokens: Tensor
 
 
-def best_words(logits: Tensor, count: int, forbidden: Sequence[int], words: Tensor | None = None) -> Words:
-    """The ``count`` most probable words; ``forbidden`` ones come last, with -inf.
+def best_words(
+    log_probs: Tensor, logits: Tensor, count: int, forbidden: Sequence[int], words: Tensor | None = None
+) -> Words:
+    """The ``count`` words that make the most probable translations; ``forbidden`` ones come last, with -inf.
 
     Args:
-        logits: (R, V), or (R, C) if ``words`` (C,) says which word each column stands for.
+        log_probs: (B, K) of the rows so far.
+        logits: (B·K, V), or (B·K, C) if ``words`` (C,) says which word each column stands for.
         count: if there are fewer words, all are given.
         forbidden: words; their probability is not shared among the others.
         words: int64 ids of words.
@@ -289,35 +288,37 @@ def best_words(logits: Tensor, count: int, forbidden: Sequence[int], words: Tens
     Raises:
         DecodingError: the logits are not finite.
     """
-    log_probs = logits.log_softmax(dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
     banned = torch.tensor(forbidden, dtype=torch.int64, device=logits.device)
     columns = banned if words is None else torch.isin(words, banned).nonzero().flatten()
-    best = top_k(log_probs.index_fill_(1, columns, -math.inf), min(count, logits.size(1)))
-    if words is not None:
-        best = best._replace(tokens=words[best.tokens])
-    if best.log_probs[:, 0].isnan().any():  # NaN is the largest of its row
+    of_words = logits.log_softmax(dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
+    of_words = of_words.index_fill_(1, columns, -math.inf).view(*log_probs.shape, -1)
+    best, places = top_k(of_words, log_probs, min(count, of_words[0].numel()))
+    if best[:, 0].isnan().any():  # NaN is the largest of its sentence
         raise DecodingError(
             "the model's logits are not finite: its weights, or products in this precision, have overflowed; try "
             "machine.precision=fp32, or train again with a lower optimizer.lr"
         )
-    return best
+    tokens = places % logits.size(1)
+    return Words(best, places // logits.size(1), tokens if words is None else words[tokens])
 
 
 GROUP = 64
 
 
-def top_k(values: Tensor, count: int) -> Words:
-    """The ``count`` largest values of each row (R, V), without sorting most of it.
+def top_k(values: Tensor, base: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The ``count`` largest of each B of ``values`` (B, K, V) + ``base`` (B, K), and their places among K·V.
 
-    They are in the ``count`` groups of neighbours with the largest maxima.
+    They are in the ``count`` groups of neighbours with the largest maxima, so most values are not sorted.
     """
-    num_groups = values.size(1) // GROUP
-    if num_groups <= 2 * count:
-        return Words(*values.topk(count, dim=1))
-    grouped = values[:, : num_groups * GROUP].unflatten(1, (num_groups, GROUP))
-    groups = grouped.amax(dim=2).topk(count, dim=1).indices  # (R, count)
-    members = grouped.gather(1, groups.unsqueeze(2).expand(-1, -1, GROUP)).flatten(1)
-    places = (groups.unsqueeze(2) * GROUP + torch.arange(GROUP, device=values.device)).flatten(1)
-    rest = torch.arange(num_groups * GROUP, values.size(1), device=values.device).expand(len(values), -1)
-    best = torch.cat([members, values[:, num_groups * GROUP :]], dim=1).topk(count, dim=1)
-    return Words(best.values, torch.cat([places, rest], dim=1).gather(1, best.indices))
+    num, rows, size = values.shape
+    groups = size // GROUP
+    if rows * groups <= 2 * count:
+        return (values + base.unsqueeze(2)).flatten(1).topk(count, dim=1)
+    whole, device = groups * GROUP, values.device
+    maxima = values[:, :, :whole].unflatten(2, (groups, GROUP)).amax(dim=3) + base.unsqueeze(2)  # (B, K, groups)
+    chosen = maxima.flatten(1).topk(count, dim=1).indices
+    first = chosen // groups * size + chosen % groups * GROUP
+    rest = torch.arange(rows * size, device=device).view(rows, size)[:, whole:].flatten().expand(num, -1)
+    places = torch.cat([(first.unsqueeze(2) + torch.arange(GROUP, device=device)).flatten(1), rest], dim=1)
+    best = (values.flatten(1).gather(1, places) + base.gather(1, places // size)).topk(count, dim=1)
+    return best.values, places.gather(1, best.indices)

@@ -287,16 +287,20 @@ def test_no_sentences() -> None:
     assert search(table_step({}), start(0), [], options(beam_size=2), SPECIAL) == []
 
 
+@pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize(("size", "count"), [(5, 3), (64, 1), (200, 1), (1000, 4), (4001, 10), (8000, 10)])
-def test_top_k_is_that_of_a_full_sort(size: int, count: int) -> None:
+def test_top_k_is_that_of_a_full_sort(rows: int, size: int, count: int) -> None:
     torch.manual_seed(size)
-    values = torch.randn(7, size).round(decimals=2)  # with ties
-    values[:3, 4] = -math.inf
-    best = top_k(values, count)
-    expected = values.sort(dim=1, descending=True).values[:, :count]
-    assert torch.equal(best.log_probs, expected)
-    assert torch.equal(values.gather(1, best.tokens), expected)
-    assert all(len(set(row)) == count for row in best.tokens.tolist())
+    values = torch.randn(7, rows, size).round(decimals=2)  # with ties
+    values[:3, 0, 4] = -math.inf
+    base = torch.randn(7, rows)
+    base[0, 1:] = -math.inf
+    best, places = top_k(values, base, count)
+    longer = (values + base.unsqueeze(2)).flatten(1)
+    expected = longer.sort(dim=1, descending=True).values[:, :count]
+    assert torch.equal(best, expected)
+    assert torch.equal(longer.gather(1, places), expected)
+    assert all(len(set(row)) == count for row in places.tolist())
 
 
 def test_low_precision_finds_about_the_same(new_model: NewModel, variant: str) -> None:

@@ -38,13 +38,17 @@ def products_with(weight: Tensor) -> Products:
     """How to multiply by ``weight`` here: in autocast's type, if that is on, else in its own."""
     kind = weight.device.type
     autocast: torch.dtype | None = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
-    dtype = autocast or weight.dtype
-    packs = {torch.float32: _packed.get(), torch.bfloat16: PACKS_BF16}
-    return Products(dtype, kind == "cpu" and packs.get(dtype, False))
+    return products_in(autocast or weight.dtype, kind, _packed.get())
+
+
+def products_in(dtype: torch.dtype, device: str = "cpu", packed: bool = False) -> Products:
+    """Products in ``dtype`` on a kind of device; ``packed`` is for those in fp32."""
+    packs = {torch.float32: packed, torch.bfloat16: PACKS_BF16}
+    return Products(dtype, device == "cpu" and packs.get(dtype, False))
 
 
 class Matrix:
-    """A matrix W (N, K), with a bias b (N,) if given, for several products: those of all steps or of all chunks."""
+    """A matrix W (N, K), with a bias b (N,) if given, for several products: of all steps or of all chunks."""
 
     def __init__(self, weight: Tensor, products: Products, num_rows: int, bias: Tensor | None = None) -> None:
         """The inputs of a product will have about ``num_rows`` rows."""
