@@ -101,7 +101,7 @@ def training_precision(
     name = settings.precision
     _check(name, device)
     if device.type == "cpu":
-        best = _fastest(_rates(settings, measured, TRAINING))
+        best = _of_cpu(name, _rates(settings, measured, TRAINING))
     else:
         best = _of_gpu(device) if name == "auto" else Precision(name)
     if so_far and name in ("auto", so_far["name"]) and (so_far["name"], device.type) != ("fp16", "cpu"):
@@ -116,11 +116,11 @@ def training_precision(
     return best if name in ("auto", best.name) else Precision(name)
 
 
-def _fastest(rates: Mapping[str, float]) -> Precision:
+def _of_cpu(name: str, rates: Mapping[str, float]) -> Precision:
     if not rates:
         return Precision("fp32", "the model is small")
-    exact, other, low = (rates[name] for name in TRAINING)
-    if low > GAIN * max(exact, other):
+    exact, other, low = (rates[kind] for kind in TRAINING)
+    if name == "auto" and low > GAIN * max(exact, other):
         return Precision("bf16", _described(rates))
     return Precision("fp32", _described(rates), packed=other > LIBRARY_GAIN * exact)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from seq2seq.build import precision as choosing
-from seq2seq.build.precision import Shape, cache_path, search_precision, shapes, training_precision
+from seq2seq.build.precision import LIBRARY_GAIN, Shape, cache_path, search_precision, shapes, training_precision
 from seq2seq.errors import ConfigError
 from seq2seq.precision import FP32, Precision
 from seq2seq.settings.schema import MachineConfig, ModelConfig
@@ -58,7 +58,7 @@ def test_the_fastest_products_are_chosen(
     assert best.state_dict() == chosen.state_dict()
     assert all(f" {rate}" in best.reason for rate in (exact, other, low))
     exactly = training_precision(MachineConfig(precision="fp32"), CPU, LARGE)
-    assert exactly.name == "fp32"
+    assert (exactly.name, exactly.packed) == ("fp32", other > LIBRARY_GAIN * exact)
 
 
 def test_rates_are_measured_once_for_a_processor_and_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,10 @@ def test_search_takes_the_fastest_that_is_as_good_on_validation(monkeypatch: pyt
     rates(monkeypatch, fp32=160e9, bf16=20e9, int8=180e9)
     again = MachineConfig(measure_again=True)
     assert search_precision(again, CPU, LARGE, {"int8": 0.0, "bf16": 0.0}).name == "fp32"
-    assert search_precision(MachineConfig(precision="int8"), CPU, LARGE, {}) == Precision("int8")
+    for rate, beside in [(20e9, "fp32"), (400e9, "bf16")]:
+        rates(monkeypatch, fp32=160e9, bf16=rate, int8=800e9)
+        asked = MachineConfig(precision="int8", measure_again=True)
+        assert search_precision(asked, CPU, LARGE, {}) == Precision("int8", beside=beside)
 
 
 @pytest.mark.parametrize(
