@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Sequence
 
 
@@ -14,3 +16,8 @@ def table(rows: Sequence[Sequence[str]], align: str = "<") -> list[str]:
     aligns = align.ljust(len(widths), align[-1])
     columns = [f"{{:{side}{width}}}" for side, width in zip(aligns, widths, strict=True)]
     return ["  ".join(columns).format(*row).rstrip() for row in rows]
+
+
+def terminal_width() -> int | None:
+    """Characters of a line, if the output goes to a terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

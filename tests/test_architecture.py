@@ -44,6 +44,7 @@ def importers(package: str) -> set[str]:
         ("sacrebleu", {"evaluation/metrics.py"}),
         ("torch.utils.tensorboard", {"training/tracker.py"}),
         ("matplotlib", {"decoding/heatmap.py", "training/curves.py"}),
+        ("optuna", {"commands/study.py"}),
         ("hydra", {"commands/explain.py", "commands/frame.py", "settings/compose.py"}),
         ("omegaconf", {"commands/explain.py", "commands/frame.py", "settings/compose.py"}),
     ],

@@ -129,6 +129,7 @@ def test_tensorboard_shows_it_all(finished: Path) -> None:
     source = (finished.parents[1] / "valid.src").read_text().splitlines()[1]
     assert all(source in event.tensor_proto.string_val[0].decode() for event in shown)
     assert "_hparams_/session_start_info" in events.summary_metadata
+    assert "_hparams_/experiment" not in events.summary_metadata  # else it would be that of all runs there
     metadata = HParamsPluginData.FromString(
         events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
     )

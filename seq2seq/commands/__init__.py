@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "train a translation model",
     "evaluate": "score a trained model on a test set",
     "translate": "translate text with a trained model",
+    "tune": "search for good settings",
     "check-data": "check a corpus before training on it",
     "runs": "compare runs in a table",
 }
@@ -99,6 +100,8 @@ def _imported(name: str) -> Callable[[], None]:
         from seq2seq.commands import evaluate as command  # type: ignore[no-redef]
     elif name == "translate":
         from seq2seq.commands import translate as command  # type: ignore[no-redef]
+    elif name == "tune":
+        from seq2seq.commands import tune as command  # type: ignore[no-redef]
     elif name == "check-data":
         from seq2seq.commands import check_data as command  # type: ignore[no-redef]
     else:

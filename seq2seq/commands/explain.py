@@ -22,6 +22,7 @@ from seq2seq.settings.reference import EXPERIMENT, kind, known_leaves, options
 from seq2seq.settings.rules import GPUS
 from seq2seq.settings.schema import COMMANDS, GROUPS, TrainConfig, training_keys, written
 
+EXTRA = ("joblib", "submitit")  # launchers of Hydra that are packages of their own
 OF_THE_MACHINE = {
     getattr(errno, name)
     for name in (
@@ -48,11 +49,18 @@ def one_line(error: Exception, schema: type) -> str | None:
         return f"{given}: {error.strerror}; leave it out"
     if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
         return f"{error.filename or 'the output'}: {error.strerror}"
+    if killed(error):
+        return f"the system killed the process of a job, maybe for want of memory ({_first_line(error)[:120]})"
     if out_of_memory(error):
         training = issubclass(schema, TrainConfig)
         keys = "trainer.batch_tokens or model.*_size" if training else "decode.batch_tokens or decode.beam_size"
         return f"memory ran out: lower {keys}, or end other programs ({_first_line(error)[:120]})"
     return None
+
+
+def killed(error: Exception) -> bool:
+    """Whether a launcher says that the process of a job has died (joblib's and submitit's errors)."""
+    return type(error).__name__ in ("TerminatedWorkerError", "UncompletedJobError", "FailedJobError")
 
 
 def explain(error: Exception, schema: type) -> str:
@@ -66,6 +74,8 @@ def explain(error: Exception, schema: type) -> str:
         return f"{error.full_key}: a value is needed; give {error.full_key}=…"
     if match := re.match(r"Ambiguous value for argument '(.*)'", str(error)):
         return f"{match[1]}: several values are a sweep, which needs -m; one value with a comma needs quotes"
+    if "INTERVAL_SWEEP" in str(error) or re.match("Sweep parameters '.*' requires", str(error)):
+        return "interval(LOW,HIGH) and the like are for seq2seq tune; train -m takes KEY=A,B"
     if match := re.match(r"Could not override '([^']*)'\. No match in the defaults list", str(error)):
         return _no_group(match[1], schema)
     cause = (isinstance(error, ConfigCompositionException) and (error.__cause__ or error.__context__)) or error
@@ -114,6 +124,8 @@ def _groups_with(name: str) -> list[str]:
 def _unknown_option(group: str, name: str, valid: Sequence[str]) -> str:
     if not group:
         return f"{name}: no such config"
+    if group.startswith("hydra/") and name.startswith(EXTRA):
+        return f"{group}={name} needs an extra: pip install 'seq2seq-nmt[sweeps]'"
     valid = valid or [option.name for option in options(group)]
     hint = did_you_mean(name, valid)
     if group == "attention" and name in ("dot", "general", "concat"):

@@ -31,6 +31,7 @@ HYDRA = (
     Flag("--info", "-i", "print where the settings come from", "[TOPIC]", INFO, "all"),
     Flag("--hydra-help", "", "Hydra's own help"),
 )
+TENSORBOARD = Flag("--tensorboard", "", "then start TensorBoard there; its tab HPARAMS compares the runs")
 ONE_OF = {"--multirun", "--cfg", "--info"}
 
 
@@ -68,8 +69,8 @@ def arranged(arguments: Sequence[str], command: str) -> list[str]:
 def flags_of(command: str) -> tuple[Flag, ...]:
     """The flags that a command takes."""
     sweep = (MULTIRUN,) if command in ("train", "evaluate") else ()
-    own = (CONFIG_DIR,) if command in ("train", "check-data") else ()
-    return (*sweep, *own, *(HYDRA if command != "runs" else ()), *COMMON)
+    own = (CONFIG_DIR,) if command in ("train", "tune", "check-data") else ()
+    return (*sweep, *own, *(HYDRA if command != "runs" else (TENSORBOARD,)), *COMMON)
 
 
 def value_of(name: str, arguments: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -16,8 +16,9 @@ import hydra
 from omegaconf import DictConfig
 
 from seq2seq.commands.explain import OF_THE_MACHINE, one_line
-from seq2seq.commands.output import forget_output, say
+from seq2seq.commands.output import forget_output
 from seq2seq.commands.sweep import Sweep
+from seq2seq.errors import ConfigError
 from seq2seq.resources import shipped
 from seq2seq.settings.compose import load_settings, register_schemas, sweep_job
 
@@ -30,29 +31,32 @@ def run(command: str, task: Callable[[Settings], Any], schema: type[Settings]) -
 
     A user's mistake ends the command with one line and exit status 1; in a sweep (-m), it ends only that job.
     """
-    sweep = Sweep(task, schema)
+    overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    with user_errors(schema):
+        sweep = Sweep(task, schema, overrides) if "--multirun" in sys.argv else None
 
-    def job(config: DictConfig) -> Any:  # a sweeper may use its value
-        load = partial(load_settings, config, schema)
-        if one := sweep_job(config):
-            log_to(sys.stderr)  # no longer to the log of the previous job
-            logging.getLogger("hydra").setLevel(logging.WARNING)  # the sweep prints what it starts
-            return sweep.run(one, load)
+    def job(config: DictConfig) -> Any:
+        if sweep_job(config, overrides):
+            return one_of(sweep, config)
         with user_errors(schema):
-            return task(load())
+            return task(load_settings(config, schema))
 
     threading.excepthook = _report_thread
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra's exceptions arrive here
     register_schemas(**{command: schema})
-    with user_errors(schema):
-        try:
-            hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=command)(job)()
-        finally:
-            sweep.between_jobs.close()
-            if sweep.rows:
-                say(sweep.report())
-        if sweep.failures:
-            sys.exit(1)
+    with user_errors(schema), sweep.launching(sweep.outcomes) if sweep else nullcontext():
+        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=command)(job)()
+
+
+def one_of(sweep: Sweep | None, config: DictConfig) -> float:
+    """Run the job of a sweep that ``config`` was composed for, in this process or another; see ``Sweep.run``."""
+    if sweep is None:
+        raise ConfigError("hydra.mode=MULTIRUN: a sweep needs -m")
+    one = sweep_job(config, sweep.overrides)
+    assert one is not None
+    log_to(sys.stderr)  # no longer to the log of the previous job
+    logging.getLogger("hydra").setLevel(logging.WARNING)  # the sweep prints what it starts
+    return sweep.run(one, partial(load_settings, config, sweep.schema))
 
 
 @contextmanager

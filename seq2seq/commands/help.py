@@ -36,10 +36,20 @@ EXAMPLES = {
         "seq2seq check-data data=files data.src=de data.tgt=en data.train.src=train.de data.train.tgt=train.en "
         "data.valid.src=dev.de data.valid.tgt=dev.en fix=cleaned",
     ),
-    "runs": ("seq2seq runs", "seq2seq runs experiments/march", "seq2seq runs runs/a runs/b"),
+    "tune": (
+        "seq2seq tune experiment=phrasebook runs_dir=runs/search attention=luong,bahdanau "
+        "'optimizer.lr=tag(log,interval(1e-3,1e-2))'",
+        "seq2seq tune experiment=phrasebook runs_dir=runs/sizes 'model.decoder_size=interval(128,512)' jobs=2",
+        "seq2seq tune experiment=phrasebook runs_dir=runs/dropout 'model.dropout.readout=interval(0,0.5)' "
+        "prune_after=null",
+    ),
+    "runs": ("seq2seq runs", "seq2seq runs runs/a runs/b", "seq2seq runs runs/search --tensorboard"),
 }
 COLUMN = 32  # where explanations begin
-AS_TRAIN = "Other settings of seq2seq train may be given too; they change nothing here."
+AS_TRAIN = {
+    "check_data": "Other settings of seq2seq train may be given too; they change nothing here.",
+    "tune": "All settings of seq2seq train may be given too, with one value or several.",
+}
 
 
 def text(command: str, *directories: Path) -> str:
@@ -60,7 +70,7 @@ def text(command: str, *directories: Path) -> str:
         lines += ["", *_wrapped(_heading(section), width)]
         for leaf in section.settings:
             lines += _entry(_assigned(leaf), f"{leaf.metadata['doc']} ({reference.kind(leaf)})", width)
-    return "\n".join([*lines, *(["", AS_TRAIN] if name == "check_data" else [])])
+    return "\n".join([*lines, *(["", AS_TRAIN[name]] if name in AS_TRAIN else [])])
 
 
 def _examples(name: str, width: int) -> Iterator[str]:
@@ -111,8 +121,8 @@ def markdown() -> str:
         if command in GROUPS_OF:
             links = ", ".join(f"[{group}](#{group})" for group in GROUPS_OF[command])
             lines += ["", *_wrapped(f"Its groups are {links}.")]
-        if command == "check_data":
-            lines += ["", *_wrapped(AS_TRAIN)]
+        if command in AS_TRAIN:
+            lines += ["", *_wrapped(AS_TRAIN[command])]
         for section in reference.command_sections(command):
             lines += ["", *_wrapped(section.doc), ""] if section.doc else [""]
             lines += _table(section.settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ def main() -> None:
     frame.run("train", train, TrainConfig)
 
 
-def train(settings: TrainConfig) -> float:
-    """Train; returns the best value of trainer.metric, for sweeps."""
+def train(settings: TrainConfig, on_validation: Callable[[int, float], object] | None = None) -> float:
+    """Train; returns the best value of trainer.metric, for sweeps. ``on_validation``: see the Trainer's."""
     with importing():
         from seq2seq import machine  # torch takes seconds to import: settings are checked first
         from seq2seq.build.data import has_split, read_sources
@@ -40,7 +40,9 @@ def train(settings: TrainConfig) -> float:
         frame.log_to(sys.stdout, path / directory.LOG)
         machine.prepare(settings.machine.num_threads)
         checkpoint = directory.checkpoint_to_resume(settings)
-        result = training(settings, checkpoint).train()
+        trainer = training(settings, checkpoint)
+        trainer.on_validation = on_validation or trainer.on_validation
+        result = trainer.train()
     if "signal" in result:
         same = "the same command without overwrite=true" if settings.overwrite else "the same command"
         with suppress(OSError):  # the terminal that hung up

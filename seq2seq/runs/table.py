@@ -127,8 +127,7 @@ def table_of_runs(runs: Iterable[Run], metric: str, width: int | None = None) ->
         width: characters of a line; choices that do not fit are named below.
     """
     runs = sorted(runs, key=lambda run: (*_rank(run.scores.get(metric), metric), run.name))
-    choices = {key: [run.choices.get(key) for run in runs] for run in runs for key in run.choices}
-    differing = {key: values for key, values in choices.items() if len({*values} - {None}) > 1}
+    differing = differing_choices(runs)
     headings = {key: _short(key, differing) for key in differing}
     lines, hidden = _lines(runs, {}), []
     shown: dict[str, list[str | None]] = {}
@@ -139,6 +138,12 @@ def table_of_runs(runs: Iterable[Run], metric: str, width: int | None = None) ->
         else:
             hidden.append(key)
     return [*lines, "", f"too wide for this terminal: {', '.join(hidden)}"] if hidden else lines
+
+
+def differing_choices(runs: Sequence[Run]) -> dict[str, list[str | None]]:
+    """Full key → its value in each run, for the settings that runs differ in."""
+    choices = {key: [run.choices.get(key) for run in runs] for run in runs for key in run.choices}
+    return {key: values for key, values in choices.items() if len({*values} - {None}) > 1}
 
 
 def _rank(value: float | None, metric: str) -> tuple[bool, float]:

@@ -7,6 +7,7 @@ import dataclasses
 import re
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -20,6 +21,8 @@ from seq2seq.settings.rules import check
 from seq2seq.settings.schema import COMMANDS, GROUPS, DecodeConfig, DecodeConfigOverrides, TrainConfig, written
 
 Settings = TypeVar("Settings")
+Launch = Callable[[list[list[str]], int], Any]
+"""Runs jobs, each given by its overrides, numbered from the second argument on; returns when all have ended."""
 UNREADABLE = (
     *(OmegaConfBaseException, YAMLError, ConfigError, OSError),
     *(AssertionError, KeyError, ValueError, OverflowError),
@@ -33,7 +36,6 @@ def register_schemas(**more: type) -> None:
     """
     from hydra.core.config_store import ConfigStore  # slow to import, and not every command composes
 
-    OmegaConf.register_new_resolver("scratch", _scratch, replace=True)
     store = ConfigStore.instance()
     for command, schema in {**COMMANDS, **more}.items():
         store.store(group="schema", name=command, node=schema, package="_global_")
@@ -56,10 +58,28 @@ def load_settings(config: DictConfig, schema: type[Settings]) -> Settings:
 
 @cache
 def _scratch() -> str:
-    """A directory for files that nobody reads, removed when the process ends."""
+    """A directory for files that nobody reads later, removed when the process ends."""
     path = tempfile.mkdtemp(prefix="seq2seq-")
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     return path
+
+
+# At import and cached in the config, so that a process that runs a job of a sweep has the directory of the sweep.
+OmegaConf.register_new_resolver("scratch", _scratch, replace=True, use_cache=True)
+
+
+def sweep_directory(overrides: Sequence[str]) -> Path:
+    """The directory of a sweep: hydra.sweep.dir of the ``overrides``, else one until this process ends.
+
+    Raises:
+        ConfigError: none is given for jobs on other machines.
+    """
+    given = [one.partition("=")[2] for one in overrides if one.startswith("hydra.sweep.dir=")]
+    if not given and "hydra/launcher=submitit_slurm" in overrides:
+        raise ConfigError("hydra/launcher=submitit_slurm: give hydra.sweep.dir=DIR, on a disk that all nodes see")
+    directory = Path(given[-1] if given else _scratch())
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
 
 
 class SweepJob(NamedTuple):
@@ -67,25 +87,78 @@ class SweepJob(NamedTuple):
 
     swept: dict[str, str]  # full key or group → its value in this job, for everything that the sweep varies
     name: str  # of the run, as given, before interpolation; "" if there is none
+    number: int = 0
+    beside: int = 0  # how many jobs run side by side on this machine; 0 if this process launches and runs all
 
 
-def sweep_job(config: DictConfig) -> SweepJob | None:
-    """The job of a sweep that ``config`` was composed for; None if the command is not a sweep."""
-    from hydra._internal.utils import get_args
+def sweep_job(config: DictConfig, overrides: Sequence[str]) -> SweepJob | None:
+    """The job that ``config`` was composed for, of the sweep over ``overrides``; None if it is not a sweep."""
     from hydra.core.hydra_config import HydraConfig
-    from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.types import RunMode
 
-    job = HydraConfig.get()
-    if job.mode != RunMode.MULTIRUN:
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN:
         return None
-    given = [f"{key}={value}" for key, value in (job.sweeper.get("params") or {}).items()] + get_args().overrides
-    overrides = OverridesParser.create().parse_overrides(given)
-    keys = [item.key_or_group for item in overrides if item.is_sweep_override() and not item.is_hydra_override()]
-    choices = job.runtime.choices
+    given = [f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()] + [*overrides]
+    keys = [item.key_or_group for item in _parsed(given) if item.is_sweep_override()]
+    choices = hydra.runtime.choices
     swept = {key: written(choices[key] if key in choices else OmegaConf.select(config, key)) for key in keys}
     name = OmegaConf.to_container(config).get("name")  # type: ignore[union-attr]  # not resolved
-    return SweepJob(swept, name or "") if swept else None
+    beside = hydra.launcher.n_jobs if choices["hydra/launcher"] == "joblib" else 0
+    return SweepJob(swept, name or "", hydra.job.num, beside) if swept else None
+
+
+def _parsed(overrides: Sequence[str]) -> list[Any]:
+    """The overrides that are not Hydra's own."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    return [one for one in OverridesParser.create().parse_overrides([*overrides]) if not one.is_hydra_override()]
+
+
+class Dimension(NamedTuple):
+    """What an override with several values, KEY=A,B or KEY=interval(LOW,HIGH), searches over."""
+
+    values: list[str]  # as in an override; of an interval, its lower bound
+    bounds: tuple[float, float] | None = None
+    is_log: bool = False
+
+
+def search_space(overrides: Sequence[str]) -> dict[str, Dimension]:
+    """Key or group → what is searched over, for the overrides that give more than one value."""
+    return {one.get_key_element(): _dimension(one) for one in _parsed(overrides) if one.is_sweep_override()}
+
+
+def _dimension(override: Any) -> Dimension:
+    value = override.value()
+    if override.is_interval_sweep():
+        low = int(value.start) if float(value.start).is_integer() else value.start
+        return Dimension([str(low)], (value.start, value.end), "log" in value.tags)
+    if not hasattr(value, "shuffle"):
+        raise ConfigError(f"{override.input_line}: name the options, separated by commas")
+    return Dimension([*override.sweep_string_iterator()])
+
+
+def launcher(
+    command: str, overrides: Sequence[str], task: Callable[[DictConfig], Any], samples: list[list[str]]
+) -> Launch:
+    """Hydra's launcher that the ``overrides`` choose, for jobs of ``command``; only within a command of Hydra.
+
+    Jobs such as ``samples`` are composed once, so that mistakes show before any job runs.
+    """
+    from hydra._internal.callbacks import Callbacks
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.plugins import Plugins
+    from hydra.types import HydraContext, RunMode
+
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    config = hydra.compose_config(command, [*overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN)
+    given = [*config.hydra.overrides.task]
+    for sample in samples:
+        hydra.config_loader.load_sweep_config(config, [*given, *sample])
+    context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
+    plugin = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
+    return lambda jobs, first: plugin.launch([[*given, *job] for job in jobs], first)
 
 
 def override_value(value: str) -> str:

@@ -15,7 +15,11 @@ from seq2seq.resources import shipped
 from seq2seq.settings.schema import COMMANDS, GROUPS, MISSING, Leaf, TrainConfig, keys_of, leaves
 
 EXPERIMENT = "experiment"  # the group without a schema: named settings of any kind
-GROUPS_OF = {"train": (*GROUPS, EXPERIMENT), "check_data": ("data", "tokenizer", EXPERIMENT)}
+GROUPS_OF = {
+    "train": (*GROUPS, EXPERIMENT),
+    "tune": (*GROUPS, EXPERIMENT),
+    "check_data": ("data", "tokenizer", EXPERIMENT),
+}
 """The groups that a command reads. The others have none."""
 TYPES: dict[Any, str] = {int: "integer", float: "number", bool: "true | false", str: "text"}
 TYPES |= {list[int]: "list of integers", list[float]: "list of numbers", list[str]: "list of names"}
@@ -90,13 +94,13 @@ def group_doc(group: str) -> str:
 
 def command_sections(command: str) -> list[Section]:
     """The settings of a command that belong to no group: its own, and those of each nested section."""
-    schema = COMMANDS[command]()
-    known = set(keys_of(TrainConfig)) if command == "check_data" else set()  # described under train
-    own = [leaf for leaf in leaves(schema) if leaf.key not in GROUPS and leaf.key not in known]
+    schema = COMMANDS[command]
+    known = set(keys_of(TrainConfig)) if TrainConfig in schema.__bases__ else set()  # described under train
+    own = [leaf for leaf in leaves(schema()) if leaf.key not in GROUPS and leaf.key not in known]
     parts: dict[str, list[Leaf]] = {"": []}
     for leaf in own:
         parts.setdefault(leaf.key.rpartition(".")[0], []).append(leaf)
-    docs = {name: doc_of(type(getattr(schema, name))) for name in parts if name}
+    docs = {name: doc_of(type(getattr(schema(), name))) for name in parts if name}
     return [Section(name, docs.get(name, ""), settings) for name, settings in parts.items()]
 
 

@@ -462,6 +462,20 @@ class CheckConfig(TrainConfig):
 
 
 @dataclass
+class TuneConfig(TrainConfig):
+    """Search for good settings with Optuna: KEY=A,B and KEY=interval(LOW,HIGH) say among which."""
+
+    trials: int = count(20, "runs that are tried, failed and pruned ones included", high=10**5)
+    jobs: int = count(1, "runs at a time, each with its share of the cores", high=1024)
+    startup: int = count(5, "trials before settings are chosen by results, and finished ones before any is pruned")
+    prune_after: int | None = count(
+        1,
+        "epoch or update, as trainer.validate_unit counts, from which on a trial below the median of the finished "
+        "ones is pruned; null: never",
+    )
+
+
+@dataclass
 class EvaluateConfig:
     """Score a trained model on a test set."""
 
@@ -518,6 +532,7 @@ COMMANDS: dict[str, type] = {
     "evaluate": EvaluateConfig,
     "translate": TranslateConfig,
     "check_data": CheckConfig,
+    "tune": TuneConfig,
 }
 
 

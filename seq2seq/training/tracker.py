@@ -24,7 +24,8 @@ FIRST_HPARAMS = (r"model\.\w+_(size|layers)", r"model\.dropout\.\w+", r"optimize
 """TensorBoard sorts columns by name; a number before the name puts these columns first."""
 SECTIONS = {"average": "valid_average"}
 """Group → section in TensorBoard. Its tab TIME SERIES opens the first two, which should be train and valid."""
-HPARAM_METRICS = ("valid/bleu", "valid/chrf", "valid/ppl")
+HPARAM_METRICS = ("valid/bleu", "valid/chrf", "valid/ppl")  # the latest
+COMPARISON = ".comparison"  # ends the name of a file of events
 LAYOUT = {
     "train and validation": {
         "loss": ["Multiline", ["train/loss", "valid/loss"]],
@@ -77,8 +78,9 @@ class Tracker:
         """Write the settings, as text and for the tab HPARAMS, and the layout of the tab CUSTOM SCALARS."""
         self._writer.add_text("settings", "    " + to_yaml(config).replace("\n", "\n    "))
         self._writer.add_custom_scalars(LAYOUT)
-        # add_hparams would write them as another run; here they stay with the scalars of this one.
-        for summary in hparams(hyperparameters(config), dict.fromkeys(HPARAM_METRICS, 0.0)):
+        # add_hparams would write them as another run; here they stay with the scalars of this one. Which columns
+        # the tab has is no matter of a single run: see compare_in_tensorboard.
+        for summary in hparams(hyperparameters(config), {})[1:]:
             self._writer._get_file_writer().add_summary(summary)
 
     def scalars(self, group: str, values: Mapping[str, float], step: int, epoch: int | None = None) -> None:
@@ -135,6 +137,30 @@ class Tracker:
         """Write the rest and close the files."""
         with closing(self._jsonl):
             self._writer.close()
+
+
+def compare_in_tensorboard(directory: Path, differing: Mapping[str, Sequence[str | None]], metric: str) -> None:
+    """Make the tab HPARAMS show, of the runs in ``directory``, what differs and how good they are.
+
+    Args:
+        directory: it may hold the comparison of an earlier day, which is replaced.
+        differing: full key → its value in each run, as a text.
+        metric: the one that the runs are ranked by.
+    """
+    for earlier in directory.glob(f"{EVENTS}{COMPARISON}"):
+        earlier.unlink()
+    columns = {_column(key): _example(values) for key, values in differing.items()}
+    metrics = dict.fromkeys([f"valid/best_{metric}", *HPARAM_METRICS], 0.0)
+    with closing(SummaryWriter(str(directory), filename_suffix=COMPARISON)) as writer:
+        writer._get_file_writer().add_summary(hparams(columns, metrics)[0])
+
+
+def _example(values: Sequence[str | None]) -> float | str:
+    """A value of the type that TensorBoard needs for all of ``values``."""
+    try:
+        return max(float(value or "") for value in values)
+    except ValueError:
+        return ""
 
 
 def hyperparameters(config: TrainConfig) -> dict[str, float | str]:

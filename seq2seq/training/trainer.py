@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from itertools import islice
 from typing import Any
@@ -72,6 +72,9 @@ class Trainer:
         self.meter = Meter(self.device)
         self.skipped_in_row = torch.zeros((), device=self.device)
         self._started = self._lap_began = time.monotonic()
+        self.on_validation: Callable[[int, float], object] = lambda when, value: None
+        """Called after each validation but the last, once the run is saved, with the epoch or update, as
+        validate_unit counts, and the value of the metric. What it raises ends training there."""
 
     @property
     def lr(self) -> float:
@@ -126,8 +129,7 @@ class Trainer:
                     self.progress.show(self._report(), self.state)
                 self.progress.advance(self.state.step)
                 if self._due("steps", self.state.step):
-                    self._validate()
-                    self._save_last()
+                    self._validate_and_save()
                 if reason := self.state.end(self.settings):
                     return reason
                 if stop.signal:
@@ -137,8 +139,7 @@ class Trainer:
                 self._lap()
             self.state.epoch, self.state.batch = self.state.epoch + 1, 0
             if self._due("epochs", self.state.epoch):
-                self._validate()
-                self._save_last()
+                self._validate_and_save()
             if reason := self.state.end(self.settings):
                 return reason
             if stop.signal:
@@ -214,6 +215,13 @@ class Trainer:
 
     def _due(self, unit: str, count: int) -> bool:
         return self.settings.validate_unit == unit and count % self.settings.validate_every == 0
+
+    def _validate_and_save(self) -> None:
+        self._validate()
+        self._save_last()
+        if self.state.end(self.settings) is None:
+            when = self.state.epoch if self.settings.validate_unit == "epochs" else self.state.step
+            self.on_validation(when, self.state.validated[self.settings.metric])
 
     def _validate(self) -> None:
         """Validate (the average, if there is one), report, and save best/ and step-N/."""

@@ -18,7 +18,7 @@ from seq2seq.commands import completion, flags, frame
 from seq2seq.commands import help as help_texts
 from seq2seq.errors import ConfigError
 from seq2seq.settings import reference
-from seq2seq.settings.compose import load_settings, register_schemas
+from seq2seq.settings.compose import load_settings, register_schemas, search_space
 from seq2seq.settings.schema import COMMANDS, GROUPS, DecodeConfig, TrainConfig, leaves, training_keys, written
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def test_every_setting_has_a_meaning_and_a_type(schema: type) -> None:
 def test_help_has_every_key_with_its_default(command: str) -> None:
     text = help_texts.text(command.replace("_", "-"))
     for leaf in leaves(COMMANDS[command]()):
-        known = leaf.key in GROUPS or (command == "check_data" and leaf.key in training_keys())
+        known = leaf.key in GROUPS or (command in help_texts.AS_TRAIN and leaf.key in training_keys())
         assert known or f"  {leaf.key}={'…' if reference.is_needed(leaf) else written(leaf.value)}" in text
     if command == "train":
         assert [key for key in training_keys() if not key.endswith(".name") and f"  {key}=" not in text] == []
@@ -91,8 +91,10 @@ def test_examples_compose(command: str) -> None:
     for example in help_texts.EXAMPLES[command]:
         overrides = shlex.split(example.partition("<")[0])[2:]
         assert example.startswith(f"seq2seq {command.replace('_', '-')} ")
-        if "-m" in overrides:  # the first job of the sweep
-            overrides = [part.split(",")[0] for part in overrides if part != "-m"]
+        overrides = [part for part in overrides if part != "-m"]
+        space = search_space(overrides)  # of a sweep, the first job
+        overrides = [part for part in overrides if part.partition("=")[0] not in space]
+        overrides += [f"{key}={dimension.values[0]}" for key, dimension in space.items()]
         load_settings(compose(command, overrides), COMMANDS[command])
 
 
@@ -159,7 +161,7 @@ def test_help_waits_for_nothing(arguments: list[str]) -> None:
     assert not imported & {"torch", "hydra", "omegaconf", "numpy"}
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "translate", "check-data"])
+@pytest.mark.parametrize("command", ["train", "tune", "evaluate", "translate", "check-data"])
 def test_a_misspelt_key_does_not_wait_for_torch(command: str) -> None:
     _, said, imported = run(command, "machine.devize=cpu")
     assert said == "error: machine.devize: no such setting; did you mean machine.device?"

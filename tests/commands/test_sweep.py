@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from inprocess import status_of
+from inprocess import error_line, status_of
 from reversals import new_trainer, overrides, write_reversals
 from safetensors.torch import load_file
 
-from seq2seq.commands.sweep import Sweep
+from seq2seq.commands.sweep import Sweep, report
 from seq2seq.data.batch import Batch
 from seq2seq.errors import ConfigError
+from seq2seq.machine import usable_cores
 from seq2seq.runs import directory
 from seq2seq.runs.directory import checkpoint_to_resume
 from seq2seq.settings.compose import SweepJob
@@ -43,13 +44,28 @@ def sweep(data: Path, *given: str) -> int:
     return status_of("train", "-m", *overrides(data, *SMALL), *given)
 
 
+JOBLIB = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+
+
+def started(data: Path, *given: str) -> subprocess.Popen[str]:
+    """A sweep in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "scripts" / "train.py"), "-m", *overrides(data, *given)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"},
+    )
+
+
 def names(data: Path) -> list[str]:
     return sorted(path.name for path in (data / "runs").iterdir())
 
 
 def table(output: Output) -> list[list[str]]:
-    """The cells of what was printed after the last blank line."""
-    return [line.split() for line in output.readouterr().out.rpartition("\n\n")[2].splitlines()]
+    """The cells of what was printed after the last blank line, without the hint at the end."""
+    lines = output.readouterr().out.rpartition("\n\n")[2].splitlines()
+    return [line.split() for line in lines if not line.startswith("the same table")]
 
 
 def test_default_names_tell_what_is_swept(data: Path, capsys: Output) -> None:
@@ -149,20 +165,13 @@ def test_a_mistake_in_the_sweep_itself_starts_nothing(data: Path, capsys: Output
 
 @pytest.mark.system
 def test_a_sweep_is_stopped_and_resumed(data: Path, capsys: Output) -> None:
-    long = [*overrides(data, *SMALL), "name=a", "seed=1,2", "trainer.max_steps=100000", "trainer.max_epochs=null"]
-    started = subprocess.Popen(
-        [sys.executable, str(ROOT / "scripts" / "train.py"), "-m", *long],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    process = started(data, *SMALL, "name=a", "seed=1,2", "trainer.max_steps=100000", "trainer.max_epochs=null")
     deadline = time.monotonic() + 120
     while not (data / "runs" / "a_seed-1" / "last").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    started.send_signal(signal.SIGTERM)
-    out, err = started.communicate(timeout=120)
-    assert started.returncode == 75, err
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 75, err
     assert "stopped: SIGTERM after update" in out
     assert names(data) == ["a_seed-1"]
     step = json.loads((data / "runs" / "a_seed-1" / "last" / "checkpoint.json").read_text())["step"]
@@ -214,11 +223,12 @@ def test_what_sweepers_go_by() -> None:
             raise ConfigError("below 0")
         return settings
 
-    jobs = Sweep(task, EvaluateConfig)
-    values = [jobs.run(SweepJob({"x": str(x)}, ""), lambda x=x: x) for x in (1.5, -1.0, 2.5)]
+    jobs = Sweep(task, EvaluateConfig, [])
+    given = enumerate((1.5, -1.0, 2.5))
+    values = [jobs.run(SweepJob({"x": str(x)}, "", number), lambda x=x: x) for number, x in given]
     assert values == [1.5, pytest.approx(math.nan, nan_ok=True), 2.5]
-    assert [row.state for row in jobs.rows] == ["finished", "failed", "finished"]
-    assert jobs.report().splitlines() == [
+    assert [outcome.row.state for outcome in jobs.outcomes()] == ["finished", "failed", "finished"]
+    assert report(jobs.outcomes()).splitlines() == [
         "",
         "x     BLEU  state",
         "2.5   2.50  finished",
@@ -232,4 +242,80 @@ def test_what_sweepers_go_by() -> None:
             raise ending
 
         with pytest.raises(type(ending)):
-            Sweep(end, EvaluateConfig).run(SweepJob({"x": "1"}, ""), lambda: 1.0)
+            Sweep(end, EvaluateConfig, []).run(SweepJob({"x": "1"}, ""), lambda: 1.0)
+
+
+@pytest.mark.system
+def test_jobs_side_by_side(data: Path) -> None:
+    """They train what they train alone, share the cores, and keep their output to their logs."""
+    given = ["name=a", "machine.num_threads=null", "attention.score=dot", "model.decoder_size=63,64"]
+    ended = started(data, *SMALL, *given, *JOBLIB).communicate(timeout=120)
+    out, err = (text.splitlines() for text in ended)
+    path = f"{data}/runs/a_decoder_size-64"
+    assert out[0] == f"model.decoder_size=64: {path}"
+    assert out[1].startswith("model.decoder_size=64: finished, valid BLEU ")
+    assert [line.split()[-1] for line in out[3:6]] == ["state", "finished", "failed"]
+    assert len(err) == 1
+    assert err[0].startswith("error: model.decoder_size=63: attention.score=dot compares")
+    assert f"cpu, {max(1, usable_cores() // 2)} threads" in (Path(path) / "train.log").read_text()
+    alone = new_trainer(*overrides(data, *SMALL, "attention.score=dot", "name=alone"))
+    alone.train()
+    state = alone.model.state_dict()
+    weights = load_file(Path(path) / "last" / "model.safetensors")
+    assert all(torch.equal(state[name], weight) for name, weight in weights.items())
+
+
+@pytest.mark.system
+def test_jobs_side_by_side_are_stopped_and_resumed(data: Path, capsys: Output) -> None:
+    given = ["name=a", "seed=1,2,3", "trainer.max_steps=100000", "trainer.max_epochs=null"]
+    process = started(data, *SMALL, *given, *JOBLIB)
+    deadline = time.monotonic() + 120
+    while len([*(data / "runs").glob("*/last")]) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (75, "")
+    assert out.splitlines()[-1] == "stopped: SIGTERM; the same command resumes"
+    assert names(data) == ["a_seed-1", "a_seed-2"]
+    saved = [
+        json.loads((run / "last" / "checkpoint.json").read_text())["step"] for run in (data / "runs").iterdir()
+    ]
+    assert min(saved) > 0
+    assert sweep(data, *given[:3], "trainer.max_epochs=1") == 0
+    assert capsys.readouterr().out.count("resuming from") == 2
+    assert names(data) == ["a_seed-1", "a_seed-2", "a_seed-3"]
+
+
+@pytest.mark.system
+def test_jobs_of_submitit(data: Path) -> None:
+    given = ["name=a", "seed=1,2", "hydra/launcher=submitit_local", f"hydra.sweep.dir={data / 'jobs'}"]
+    process = started(data, *SMALL, *given)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()[2:4]] == ["a_seed-1", "a_seed-2"]
+    logs = [path.read_text() for path in (data / "jobs").glob(".submitit/*/*_log.out")]
+    assert len(logs) == 2
+    assert all("finished: max_steps=2" in log for log in logs)
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_slurm"])
+def test_a_launcher_that_is_not_installed(launcher: str, tmp_path: Path) -> None:
+    given = ["seed=1,2", f"hydra/launcher={launcher}", f"hydra.sweep.dir={tmp_path}"]
+    assert without_extra("train", "-m", *given) == (
+        f"error: hydra/launcher={launcher} needs an extra: pip install 'seq2seq-nmt[sweeps]'\n"
+    )
+
+
+def test_jobs_on_other_machines_need_a_directory_for_all() -> None:
+    assert error_line("train", "-m", "seed=1,2", "hydra/launcher=submitit_slurm") == (
+        "hydra/launcher=submitit_slurm: give hydra.sweep.dir=DIR, on a disk that all nodes see"
+    )
+
+
+def without_extra(*arguments: str) -> str:
+    """What a command says in an environment without the packages of the extra."""
+    hidden = "sys.modules.update({'hydra_plugins': None, 'optuna': None})"
+    code = f"import sys\n{hidden}\nsys.argv[1:] = {list(arguments)}\nfrom seq2seq.commands import main\nmain()"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    return ended.stderr

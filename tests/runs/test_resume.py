@@ -431,3 +431,20 @@ def test_training_leaves_other_generators_alone(data: Path) -> None:
     trainer.train()
     after = random.getstate(), np.random.get_state(legacy=False)["state"]["key"].tolist()  # type: ignore[index,call-overload]
     assert after == before
+
+
+def test_a_run_that_was_pruned_can_be_resumed(data: Path) -> None:
+    """It has been saved as it was when a validation ended it."""
+    given = overrides(data, "trainer.max_epochs=3", "trainer.batch_tokens=150")
+    alone, pruned = new_trainer(*given, "name=unpruned"), new_trainer(*given, "name=pruned")
+
+    def prune(when: int, value: float) -> None:
+        raise ZeroDivisionError
+
+    pruned.on_validation = prune
+    with pytest.raises(ZeroDivisionError):
+        pruned.train()
+    assert pruned.state.epoch == 1
+    alone.train()
+    resumed(*given, "name=pruned").train()
+    assert_same_run(alone.run.path, pruned.run.path)

@@ -317,3 +317,16 @@ def test_speed_counts_the_making_of_batches(data: Path, monkeypatch: pytest.Monk
     first = next(row for row in map(json.loads, lines) if row["kind"] == "train")
     assert first["step"] == 4
     assert 0 < first["tokens_per_second"] < tokens / (4 * seconds)
+
+
+@pytest.mark.parametrize(("unit", "expected"), [("epochs", [1, 2]), ("steps", [4, 8])])
+def test_validations_but_the_last_are_told(data: Path, unit: str, expected: list[int]) -> None:
+    every = {"epochs": 1, "steps": 4}[unit]
+    given = [f"trainer.validate_unit={unit}", f"trainer.validate_every={every}", "trainer.batch_tokens=150"]
+    end = {"epochs": "trainer.max_epochs=3", "steps": "trainer.max_steps=12"}[unit]
+    trainer = new_trainer(*overrides(data, *given, end, "trainer.metric=loss"))
+    told: list[tuple[int, float]] = []
+    trainer.on_validation = lambda when, value: told.append((when, value))
+    trainer.train()
+    losses = [row["loss"] for row in reported(trainer, "valid")]
+    assert told == [*zip(expected, losses[:-1], strict=True)]
