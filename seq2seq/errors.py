@@ -37,6 +37,13 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(said))
 
 
+def lost_process(error: BaseException) -> str | None:
+    """What became of the connection, if ``error`` means that another process of a training can't be reached."""
+    if not isinstance(error, RuntimeError) or not re.search("gloo|NCCL|TCPStore|SocketImpl", str(error)):
+        return None  # torch raises these as RuntimeError
+    return re.sub(r"^\[\S+\] |\. This is typically.*", "", " ".join(str(error).split()))[:120]
+
+
 def did_you_mean(given: object, valid: Iterable[str]) -> str:
     """'; did you mean X?' for the nearest of ``valid``, or nothing."""
     nearest = difflib.get_close_matches(str(given), list(valid), n=1, cutoff=0.6)

@@ -22,13 +22,16 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 KEPT = {M_MMAP_THRESHOLD: 2**30, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 2**26}
 
 
-def prepare(num_threads: int | None = None) -> None:
+def prepare(num_threads: int | None = None, processes: int = 1) -> None:
     """Set up this process for computing: set its number of threads, and make it keep freed memory.
 
     Without ``num_threads`` it is torch's own number, or OMP_NUM_THREADS, but no more than the usable cores.
+    Several ``processes`` on this host share the cores: torchrun sets OMP_NUM_THREADS=1 whatever there are.
     """
     keep_freed_memory()
-    if num_threads is None and "OMP_NUM_THREADS" not in os.environ:
+    if num_threads is None and processes > 1 and os.environ.get("OMP_NUM_THREADS", "1") == "1":
+        num_threads = max(1, usable_cores() // processes)
+    elif num_threads is None and "OMP_NUM_THREADS" not in os.environ:
         num_threads = min(torch.get_num_threads(), usable_cores())
     if num_threads is not None:
         torch.set_num_threads(num_threads)

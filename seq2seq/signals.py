@@ -53,7 +53,7 @@ class StopRequest:
     """In its block the first signal is noted; a SIGINT after it ends the process at once."""
 
     def __init__(self) -> None:
-        self.signal: str | None = None  # its name
+        self.number = 0  # of the signal; 0: none yet
         self._handled = handled(self._note)
 
     def __enter__(self) -> StopRequest:
@@ -63,7 +63,12 @@ class StopRequest:
     def __exit__(self, *exception: Any) -> None:
         self._handled.__exit__(*exception)
 
+    @property
+    def signal(self) -> str | None:
+        """The signal's name."""
+        return signal.Signals(self.number).name if self.number else None
+
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None and number == signal.SIGINT:
+        if self.number and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.signal = signal.Signals(number).name
+        self.number = number

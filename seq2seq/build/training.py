@@ -19,13 +19,21 @@ from seq2seq.data import corpus
 from seq2seq.data.loader import BatchLoader
 from seq2seq.decoding.shortlist import Shortlist
 from seq2seq.decoding.translator import Translator
+from seq2seq.distributed.group import ALONE, Group
 from seq2seq.errors import ConfigError, DataError
 from seq2seq.evaluation.metrics import check_language
 from seq2seq.model import Seq2Seq
 from seq2seq.model.seq2seq import parameter_device
 from seq2seq.precision import Precision
 from seq2seq.runs import sources
-from seq2seq.runs.checkpoint import RunDirectory, check_vocabulary, load_weights, read_info, read_training
+from seq2seq.runs.checkpoint import (
+    RunDirectory,
+    UnwrittenRun,
+    check_vocabulary,
+    load_weights,
+    read_info,
+    read_training,
+)
 from seq2seq.runs.directory import REMEDY, begin, resume
 from seq2seq.runs.layout import absolute, run_path
 from seq2seq.settings.compose import to_yaml
@@ -35,64 +43,90 @@ from seq2seq.text.tokenizer_pair import TokenizerPair
 from seq2seq.text.words import load_vectors
 from seq2seq.training.optim import SCHEDULES, Ema, new_optimizer
 from seq2seq.training.state import TrainState
-from seq2seq.training.tracker import Tracker, Written
+from seq2seq.training.tracker import NoTracker, Tracker, Written
 from seq2seq.training.trainer import Trainer
 from seq2seq.training.validator import Validator
 
 logger = logging.getLogger(__name__)
 
 
-def training(config: TrainConfig, checkpoint: Path | None = None) -> Trainer:
+def training(config: TrainConfig, checkpoint: Path | None = None, group: Group = ALONE) -> Trainer:
     """Read the data, train the tokenizers, build the model and its trainer; resume from ``checkpoint``, if any.
+
+    All processes of ``group`` do this; rank 0 alone changes files.
 
     Raises:
         UserError: something is missing or wrong; an earlier run is unchanged then.
     """
-    path, settings = run_path(config), to_yaml(absolute(config))
+    path = run_path(config)
     state = read_training(checkpoint) if checkpoint else {}
     _refuse_less(path, state, config.trainer)
     torch.manual_seed(config.seed)
+    group.seed(config.seed)
     check_language(config.data.tgt)
-    device = machine.resolve_device(config.machine.device)
+    device = group.device(machine.resolve_device(config.machine.device))
     train, valid, made_from = read_sources(config)
     if checkpoint:
         sources.check(path, made_from)
-    valid, pair, lexicon, loader = _data(config, train, valid)
+    group.require_same("text of the data", {key: source.sha256 for key, source in made_from.items()})
+    with group.first_goes_first():  # the others find what it has put into the cache
+        valid, pair, lexicon, loader = _data(config, train, valid)
+    group.require_same("vocabulary", pair.fingerprint())
     check_size(config, len(pair.src), len(pair.tgt), device)
     net = model(config, len(pair.src), len(pair.tgt))
     if isinstance(config.tokenizer, WordConfig):
         use_pretrained_vectors(net, config.tokenizer, pair)
     net.to(device)
     logger.info(
-        "vocabulary %s · %s parameters · %s, %d threads",
+        "vocabulary %s · %s parameters · %s, %s%d threads",
         f"{len(pair.src):,} joint" if pair.joint else f"{len(pair.src):,} + {len(pair.tgt):,}",
         f"{net.num_parameters():,}",
         device,
+        f"{group.size} processes of " if group.size > 1 else "",
         torch.get_num_threads(),
     )
     measured = shapes(config.model, len(pair.tgt))
-    precision = training_precision(config.machine, device, measured, state.get("precision"))
+    precision = group.once(lambda: training_precision(config.machine, device, measured, state.get("precision")))
     decode = dataclasses.replace(config.decode, beam_size=config.trainer.valid_beam_size, num_best=1)
     shortlist = Shortlist(lexicon, pair, decode.shortlist) if decode.shortlist else None
-    validator = Validator(valid, Translator(net, pair, decode, precision, shortlist), config.data.tgt)
-    if checkpoint is None:
-        begin(path)  # only once everything else is ready
-        run, tracker = RunDirectory(path, settings, pair, lexicon), Tracker(path)
-        sources.record(path, made_from)
-        tracker.config(config)
-        return trainer(config, net, loader, validator, run, tracker, precision)
+    translator = Translator(net, pair, decode, precision, shortlist)
+    validator = Validator(valid, translator, config.data.tgt, group)
+    written = _loaded(checkpoint, net, pair, state) if checkpoint else None
+    group.require_same("checkpoint", written)
+    if group.first:
+        run, tracker = _outputs(config, pair, lexicon, made_from, written)  # only once everything else is ready
+    else:
+        run, tracker = UnwrittenRun(path), NoTracker()
+    made = trainer(config, net, loader, validator, run, tracker, precision, group)
+    if written:
+        made.load_state_dict({"precision": None, **state})  # which earlier versions didn't save
+        logger.info("resuming from %s, update %s", checkpoint, f"{written.step:,}")
+    return made
+
+
+def _loaded(checkpoint: Path, net: Seq2Seq, pair: TokenizerPair, state: dict[str, Any]) -> Written:
+    """Fill ``net`` with the weights of ``checkpoint``; takes out of its ``state`` how long its reports were."""
     info = read_info(checkpoint)
     check_vocabulary(checkpoint, info, pair)
     load_weights(checkpoint, net)
-    resume(path)
-    tracker = Tracker(path, Written(info.step, state.pop("written")))
-    resumed = trainer(
-        config, net, loader, validator, RunDirectory(path, settings, pair, lexicon), tracker, precision
-    )
+    return Written(info.step, state.pop("written"))
+
+
+def _outputs(
+    config: TrainConfig,
+    pair: TokenizerPair,
+    lexicon: Lexicon,
+    made_from: Mapping[str, sources.Source],
+    written: Written | None,
+) -> tuple[RunDirectory, Tracker]:
+    """What writes the files of a new run or, with the reports ``written`` so far, of a resumed one."""
+    path = run_path(config)
+    (resume if written else begin)(path)
+    run, tracker = RunDirectory(path, to_yaml(absolute(config)), pair, lexicon), Tracker(path, written)
     sources.record(path, made_from)
-    resumed.load_state_dict({"precision": None, **state})  # which earlier versions didn't save
-    logger.info("resuming from %s, update %s", checkpoint, f"{info.step:,}")
-    return resumed
+    if not written:
+        tracker.config(config)
+    return run, tracker
 
 
 def _refuse_less(path: Path, state: Mapping[str, Any], settings: TrainerConfig) -> None:
@@ -149,6 +183,7 @@ def trainer(
     run: RunDirectory,
     tracker: Tracker,
     precision: Precision,
+    group: Group = ALONE,
 ) -> Trainer:
     """The training loop with its optimizer, schedule and average."""
     settings = config.trainer
@@ -169,7 +204,8 @@ def trainer(
         steps,
         Ema(net, settings.ema_decay) if settings.average == "ema" else None,
         precision,
-        faster_in_search(config.machine, parameter_device(net), measured),
+        group.once(lambda: faster_in_search(config.machine, parameter_device(net), measured)),
+        group,
     )
 
 

@@ -17,7 +17,7 @@ from hydra.errors import (
 )
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from seq2seq.errors import UserError, did_you_mean, out_of_memory
+from seq2seq.errors import UserError, did_you_mean, lost_process, out_of_memory
 from seq2seq.settings.reference import EXPERIMENT, kind, known_leaves, options
 from seq2seq.settings.rules import GPUS
 from seq2seq.settings.schema import COMMANDS, GROUPS, TrainConfig, training_keys, written
@@ -51,6 +51,8 @@ def one_line(error: Exception, schema: type) -> str | None:
         return f"{error.filename or 'the output'}: {error.strerror}"
     if killed(error):
         return f"the system killed the process of a job, maybe for want of memory ({_first_line(error)[:120]})"
+    if lost := lost_process(error):
+        return f"another process of this training has ended or can't be reached ({lost})"
     if out_of_memory(error):
         training = issubclass(schema, TrainConfig)
         keys = "trainer.batch_tokens or model.*_size" if training else "decode.batch_tokens or decode.beam_size"

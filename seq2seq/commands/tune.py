@@ -108,7 +108,7 @@ class Trials(Sweep):
     def _value(self, settings: TrainConfig, job: SweepJob) -> float:
         from seq2seq.commands.study import report
 
-        return train(settings, partial(report, self._settings, job.number))
+        return train(settings, on_validation=partial(report, self._settings, job.number))
 
 
 def _as_run(settings: TuneConfig) -> TrainConfig:

@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable
 
 import torch
+from torch import nn
 
 from seq2seq.data.batch import Batch, TokenizedPairs
 from seq2seq.data.loader import bucket, gather
+from seq2seq.distributed.group import ALONE, Group
 from seq2seq.model import Seq2Seq
 from seq2seq.model.loss import Loss, output_loss
 from seq2seq.model.seq2seq import parameter_device
@@ -26,17 +28,33 @@ def batch_loss(
     return loss_of(model.decoder.output, readout, batch.targets, smoothing)
 
 
+class BatchLoss(nn.Module):
+    """``batch_loss`` in training: what data-parallel training wraps."""
+
+    def __init__(self, model: Seq2Seq, smoothing: float) -> None:
+        super().__init__()
+        self.model, self.smoothing = model, smoothing
+
+    def forward(self, batch: Batch) -> Loss:
+        """See ``batch_loss``."""
+        return batch_loss(self.model, batch, self.smoothing)
+
+
 @torch.inference_mode()
-def teacher_forced_loss(model: Seq2Seq, pairs: TokenizedPairs, max_tokens: int) -> float:
-    """Negative log-likelihood for each target token, sentence ends included, given the reference before it."""
+def teacher_forced_loss(model: Seq2Seq, pairs: TokenizedPairs, max_tokens: int, group: Group = ALONE) -> float:
+    """Negative log-likelihood for each target token, sentence ends included, given the reference before it.
+
+    The processes of ``group`` share the batches.
+    """
     model.eval()
     device = parameter_device(model)
     total, num_tokens = 0.0, 0
-    for indices in bucket(pairs, max_tokens):
+    for indices in group.share(bucket(pairs, max_tokens)):
         batch = gather(pairs, indices)
         total += float(batch_loss(model, batch.to(device)).nll)
         num_tokens += len(batch.places)
-    return total / num_tokens
+    sums = group.sum(torch.tensor([total, num_tokens], dtype=torch.float64))
+    return float(sums[0] / sums[1])
 
 
 def perplexity(loss: float) -> float:

@@ -128,6 +128,26 @@ class RunDirectory:
             self._lexicon.save(temporary / LEXICON)
 
 
+class UnwrittenRun(RunDirectory):
+    """The run's directory as processes other than rank 0 have it: they read there, and write nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def save(self, name: str, *what: Any) -> Path:
+        return self.path / name
+
+    def record_losses(self, bleu_losses: Mapping[str, float]) -> None: ...
+
+    def keep_newest_steps(self, count: int) -> list[Path]:
+        steps = step_checkpoints(self.path)
+        return steps[max(0, len(steps) - count) :]
+
+    def forget_after(self, step: int) -> None: ...
+
+    def finish(self, result: Mapping[str, Any]) -> None: ...
+
+
 def read_result(run: Path) -> dict[str, Any] | None:
     """The result of a finished run; None if it is not finished."""
     try:

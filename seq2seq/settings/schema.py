@@ -324,6 +324,7 @@ class TrainerConfig:
     max_steps: int | None = count(None, "most updates; null: no limit")
     batch_tokens: int = count(2400, "largest batch, in padded tokens on either side", low=2)
     accumulate: int = count(1, "batches whose gradients make one update")
+    all_reduce: str = choice("precision in which several processes add up their gradients", "fp32", "bf16")
     clip_norm: float | None = setting(
         1.0, "largest norm of the gradient; null: no clipping", above=0.0, high=10**9
     )

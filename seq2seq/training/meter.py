@@ -10,7 +10,6 @@ from torch import Tensor
 
 from seq2seq.data.batch import Batch
 from seq2seq.evaluation.teacher_forcing import perplexity
-from seq2seq.model.loss import Loss
 from seq2seq.training.state import require_keys
 
 
@@ -22,17 +21,17 @@ class Meter:
         self.tokens = self.real = self.padded = self.updates = 0
         self.seconds = 0.0
 
-    def add_batch(self, batch: Batch, loss: Loss) -> None:
-        """Count a batch, which is still on the CPU, and its loss sums."""
-        self.loss = self.loss + loss.smoothed.detach()
-        self.nll = self.nll + loss.nll.detach()
+    def add_batch(self, batch: Batch) -> None:
+        """Count the tokens of a batch, which is still on the CPU."""
         tgt = len(batch.places)
         self.tokens += tgt
         self.real += tgt + int(batch.src_mask.sum())
         self.padded += batch.src.numel() + batch.tgt_in.numel()
 
-    def add_update(self, norm: Tensor, skipped: Tensor) -> None:
-        """Count an optimizer update; ``skipped`` is 1 if it was skipped."""
+    def add_update(self, losses: Tensor, norm: Tensor, skipped: Tensor) -> None:
+        """Count an update on sums (2,) as in ``Loss``; ``skipped`` is 1 if it was skipped."""
+        smoothed, nll = losses.unbind()
+        self.loss, self.nll = self.loss + smoothed, self.nll + nll
         self.norm = self.norm + norm.detach()
         self.skipped = self.skipped + skipped
         self.updates += 1

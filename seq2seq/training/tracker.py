@@ -139,6 +139,23 @@ class Tracker:
             self._writer.close()
 
 
+class NoTracker(Tracker):
+    """Reports nothing: for processes other than rank 0."""
+
+    def __init__(self) -> None: ...
+
+    def flush(self) -> dict[str, int]:
+        return {}
+
+    def scalars(self, *what: Any) -> None: ...
+
+    def samples(self, *what: Any) -> None: ...
+
+    def draw_curves(self, at_most_every: float = 0.0) -> None: ...
+
+    def close(self) -> None: ...
+
+
 def compare_in_tensorboard(directory: Path, differing: Mapping[str, Sequence[str | None]], metric: str) -> None:
     """Make the tab HPARAMS show, of the runs in ``directory``, what differs and how good they are.
 

@@ -12,14 +12,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from seq2seq.data.batch import Batch
 from seq2seq.data.loader import BatchLoader
+from seq2seq.distributed.group import ALONE, Group
 from seq2seq.errors import TrainingError, out_of_memory
-from seq2seq.evaluation.teacher_forcing import batch_loss
+from seq2seq.evaluation.teacher_forcing import BatchLoss
 from seq2seq.machine import synchronize
+from seq2seq.model.loss import Loss
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
 from seq2seq.precision import FP32, Precision
 from seq2seq.runs.checkpoint import RunDirectory, read_info, read_weights
@@ -30,6 +32,7 @@ from seq2seq.training.failures import diverged, too_large
 from seq2seq.training.meter import Meter
 from seq2seq.training.optim import Constant, Ema, mean_of, set_lr
 from seq2seq.training.progress import Progress
+from seq2seq.training.sharding import share_of
 from seq2seq.training.state import TrainState, require_keys
 from seq2seq.training.tracker import Tracker
 from seq2seq.training.validator import ValidationResult, Validator
@@ -56,10 +59,12 @@ class Trainer:
         ema: Ema | None = None,
         precision: Precision = FP32,
         searched_in: Sequence[Precision] = (),
+        group: Group = ALONE,
     ) -> None:
         """``total_steps`` is the number of updates that ``settings`` amount to.
 
-        At the end, search in each precision of ``searched_in`` is compared with search in fp32.
+        At the end, search in each precision of ``searched_in`` is compared with search in fp32. The processes of
+        ``group`` share each batch.
         """
         self.model, self.optimizer, self.schedule, self.ema = model, optimizer, schedule, ema
         self.loader, self.validator = loader, validator
@@ -68,8 +73,11 @@ class Trainer:
         self.device = parameter_device(model)
         self.precision, self.scaler = precision, precision.scaler(parameter_device(model))
         self.searched_in = searched_in
+        self.group = group
+        self.batch_loss = group.parallel(BatchLoss(model, settings.label_smoothing), settings.all_reduce)
         self.state = TrainState()
         self.meter = Meter(self.device)
+        self.losses = torch.zeros(2, device=self.device)  # of this update and process: sums as in Loss
         self.skipped_in_row = torch.zeros((), device=self.device)
         self._started = self._lap_began = time.monotonic()
         self.on_validation: Callable[[int, float], object] = lambda when, value: None
@@ -132,7 +140,7 @@ class Trainer:
                     self._validate_and_save()
                 if reason := self.state.end(self.settings):
                     return reason
-                if stop.signal:
+                if self._asked(stop):
                     return None
                 if self.settings.save_every and self.state.step % self.settings.save_every == 0:
                     self._save_last()
@@ -142,8 +150,14 @@ class Trainer:
                 self._validate_and_save()
             if reason := self.state.end(self.settings):
                 return reason
-            if stop.signal:
+            if self._asked(stop):
                 return None
+
+    def _asked(self, stop: StopRequest) -> bool:
+        """Whether a signal has asked any of the processes to stop: all get the same answer."""
+        if number := self.group.largest(stop.number):
+            stop.number = number
+        return number > 0
 
     def _seconds(self) -> float:
         return self.state.seconds + time.monotonic() - self._started
@@ -156,13 +170,17 @@ class Trainer:
     def update(self, batches: list[Batch]) -> None:
         """One optimizer update on the mean loss over all target tokens of ``batches``."""
         self.model.train()
+        self.group.begin_update(self.state.step)
         num_tokens = sum(len(batch.places) for batch in batches)
-        for batch in batches:
-            loss = self._loss(batch) / num_tokens
-            self.scaler.scale(loss).backward()
+        for i, batch in enumerate(batches, 1):
+            with self.group.exchanging(self.batch_loss, now=i == len(batches)):
+                loss = self._loss(batch) / num_tokens * self.group.size  # the group takes the mean gradient
+                self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
         clip = math.inf if self.settings.clip_norm is None else self.settings.clip_norm
-        norm = clip_grad_norm_(self.model.parameters(), clip)
+        parameters = [*self.model.parameters()]
+        norm = self.group.agreed(get_total_norm([p.grad for p in parameters if p.grad is not None]))
+        clip_grads_with_norm_(parameters, clip, norm)
         skipped = (~norm.isfinite()).float()
         self.skipped_in_row = (self.skipped_in_row + skipped) * skipped
         self.optimizer.found_inf = skipped  # type: ignore[attr-defined]  # torch takes no step where it is 1
@@ -174,12 +192,15 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         if self.ema:
             self.ema.update(self.model, self.state.step)
-        self.meter.add_update(norm, skipped)
+        self.meter.add_update(self.group.sum(self.losses), norm, skipped)
+        self.losses = torch.zeros_like(self.losses)
 
     def _loss(self, batch: Batch) -> Tensor:
+        own = share_of(batch, self.group.rank, self.group.size).to(self.device)
         with self.precision.products(self.device):
-            loss = batch_loss(self.model, batch.to(self.device), self.settings.label_smoothing)
-        self.meter.add_batch(batch, loss)
+            loss: Loss = self.batch_loss(own)
+        self.losses = self.losses + torch.stack([loss.smoothed.detach(), loss.nll.detach()])
+        self.meter.add_batch(batch)
         return loss.smoothed
 
     def _report(self) -> dict[str, float]:
@@ -211,7 +232,7 @@ class Trainer:
                 raise
             raise too_large(batch) from error
         self.optimizer.zero_grad(set_to_none=True)
-        self.meter = Meter(self.device)
+        self.losses, self.meter = torch.zeros_like(self.losses), Meter(self.device)
 
     def _due(self, unit: str, count: int) -> bool:
         return self.settings.validate_unit == unit and count % self.settings.validate_every == 0
@@ -251,6 +272,7 @@ class Trainer:
 
     def _save(self, name: str, training: dict[str, Any] | None = None) -> None:
         self.run.save(name, self.model, self.state.step, self.state.epoch, self.state.validated, training)
+        self.group.wait()  # for the files, which all may read
 
     def _save_last(self) -> None:
         """Save everything that resuming from here needs."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from seq2seq.data.corpus import ParallelText
 from seq2seq.decoding.translator import Translation, Translator
+from seq2seq.distributed.group import ALONE, Group
 from seq2seq.evaluation.metrics import bleu, chrf
 from seq2seq.evaluation.teacher_forcing import perplexity, teacher_forced_loss
 from seq2seq.precision import Precision
@@ -26,32 +27,40 @@ class ValidationResult(NamedTuple):
 class Validator:
     """Validates on one split."""
 
-    def __init__(self, text: ParallelText, translator: Translator, tgt_language: str) -> None:
+    def __init__(
+        self, text: ParallelText, translator: Translator, tgt_language: str, group: Group = ALONE
+    ) -> None:
+        """The processes of ``group`` share the sentences."""
+        self.group = group
         self.text = text
         self.pairs, _ = translator.encode_pairs(text.src, text.tgt)
         self.translator = translator
         self.tgt_language = tgt_language
 
     def validate(self, progress: ProgressBar) -> ValidationResult:
-        """Score the translator's model as it is now; this leaves it in evaluation mode."""
-        loss = teacher_forced_loss(self.translator.model, self.pairs, self.translator.decode.batch_tokens)
+        """Score the translator's model as it is now; this leaves it in evaluation mode.
+
+        All processes get the metrics, rank 0 alone the translations.
+        """
+        batch_tokens = self.translator.decode.batch_tokens
+        loss = teacher_forced_loss(self.translator.model, self.pairs, batch_tokens, self.group)
         self.translator.prepare()  # the weights have changed
-        with progress(len(self.text)) as advance:
-            translations = self.translator.translate(self.text.src, advance)
-        metrics = {
-            "loss": loss,
-            "ppl": perplexity(loss),
-            **_decoded(translations, self.text.tgt, self.tgt_language),
-        }
-        return ValidationResult(metrics, translations)
+        with progress(len(self.group.share(self.text.src))) as advance:
+            translations, decoded = self._decoded(self.translator, advance)
+        return ValidationResult({"loss": loss, "ppl": perplexity(loss), **decoded}, translations)
 
     def bleu(self, precision: Precision) -> float:
         """BLEU of search in ``precision``, with the weights as they are now."""
-        translations = self.translator.in_precision(precision).translate(self.text.src)
-        return _decoded(translations, self.text.tgt, self.tgt_language)["bleu"]
+        return self._decoded(self.translator.in_precision(precision))[1]["bleu"]
+
+    def _decoded(
+        self, translator: Translator, advance: Callable[[int], object] | None = None
+    ) -> tuple[list[Translation], dict[str, float]]:
+        translations = self.group.shared_out(self.text.src, lambda lines: translator.translate(lines, advance))
+        return translations, self.group.once(lambda: _scores(translations, self.text.tgt, self.tgt_language))
 
 
-def _decoded(translations: Sequence[Translation], references: Sequence[str], language: str) -> dict[str, float]:
+def _scores(translations: Sequence[Translation], references: Sequence[str], language: str) -> dict[str, float]:
     hypotheses = [translation.text for translation in translations]
     score = bleu(hypotheses, references, language)
     return {

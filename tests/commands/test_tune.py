@@ -37,11 +37,11 @@ def test_trials_are_ranked_pruned_and_may_fail(
 ) -> None:
     failing: list[str] = []
 
-    def first_fails(settings: TrainConfig, *more: object) -> float:
+    def first_fails(settings: TrainConfig, **more: object) -> float:
         failing.append(str(settings.name))
         if len(failing) == 1:
             raise TrainingError("diverged")
-        return train(settings, *more)  # type: ignore[arg-type]
+        return train(settings, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(tune, "train", first_fails)
     assert status_of("tune", *given, RATE, "trials=6") == 1
