@@ -42,6 +42,7 @@ def importers(package: str) -> set[str]:
         ("sentencepiece", {"text/subwords.py"}),
         ("torchtext", {"text/words.py"}),
         ("sacrebleu", {"evaluation/metrics.py"}),
+        ("zstandard", {"data/lines.py"}),
         ("torch.utils.tensorboard", {"training/tracker.py"}),
         ("matplotlib", {"decoding/heatmap.py", "training/curves.py"}),
         ("optuna", {"commands/study.py"}),

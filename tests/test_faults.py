@@ -29,7 +29,8 @@ from reversals import overrides, rows, write_reversals
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from seq2seq.data.store import train_or_cached
+from seq2seq.data.store import tokenized
+from seq2seq.data.training_text import training_text
 from seq2seq.storage.lock import locked
 from seq2seq.text.words import WordTokenizer
 
@@ -543,19 +544,23 @@ def test_a_hundred_thousand_lines_through_a_pipe(uninterrupted: Path) -> None:
 
 def start_on_cold_caches(together: Barrier, cache: Path, outcomes: Queue[Any]) -> None:
     """A hundred starts, each at the same time as those of the other processes."""
-    src, tgt = ["ein Hund", "zwei Hunde"], ["a dog", "two dogs"]
     handler = MemoryHandler(10_000, flushLevel=logging.CRITICAL)
     logging.getLogger().addHandler(handler)
     results = []
     for start in range(100):
         together.wait(60)
-        results.append(train_or_cached(cache / str(start), {}, src, tgt, WordTokenizer.train, joint=True)[1])
+        text = training_text(cache / str(start), [[cache / "train.src", cache / "train.tgt"]])
+        settings = {"joint": True, "sample_lines": 9}
+        tokens = tokenized(cache / str(start), settings, text, WordTokenizer.train).tokens
+        results.append([side.tolist() for side in tokens])
     warned = [record.getMessage() for record in handler.buffer if record.levelno >= logging.WARNING]
     outcomes.put((results, warned))
 
 
 @pytest.mark.faults
 def test_three_processes_start_on_a_cold_cache_a_hundred_times(tmp_path: Path) -> None:
+    (tmp_path / "train.src").write_text("ein Hund\nzwei Hunde\n")
+    (tmp_path / "train.tgt").write_text("a dog\ntwo dogs\n")
     context = multiprocessing.get_context("spawn")
     together, outcomes = context.Barrier(3), context.Queue()
     starts = [
@@ -570,5 +575,7 @@ def test_three_processes_start_on_a_cold_cache_a_hundred_times(tmp_path: Path) -
     tokens = ended[0][0][0]
     assert ended == [([tokens] * 100, [])] * 3
     for start in range(100):
-        (entry,) = (tmp_path / str(start)).iterdir()
-        assert {file.name for file in entry.iterdir()} == {"contents.json", "joint.words", "tokens.safetensors"}
+        (entry,) = (tmp_path / str(start)).glob("tokenizer-*")
+        arrays = {f"{side}{part}.npy" for side in ("src", "tgt") for part in ("", ".starts")}
+        others = {"contents.json", "joint.words", "lexicon.safetensors"}
+        assert {file.name for file in entry.iterdir()} == arrays | others

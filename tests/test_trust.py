@@ -105,13 +105,13 @@ def test_no_file_of_a_run_can_run_code(
     assert not witness.exists()
 
 
-@pytest.mark.parametrize("name", ["joint.subwords", "tokens.safetensors", "contents.json"])
+@pytest.mark.parametrize("name", ["joint.subwords", "src.npy", "tgt.starts.npy", "contents.json"])
 @pytest.mark.parametrize("spoil", [pickled, saved_by_torch])
 def test_no_file_of_the_cache_can_run_code(
     made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path, Path], None], name: str
 ) -> None:
     """It is opened, since the cache's own list agrees with it, refused with one line and made again."""
-    (entry,) = shutil.copytree(made / "cache", tmp_path / "cache").iterdir()
+    (entry,) = shutil.copytree(made / "cache", tmp_path / "cache").glob("tokenizer-*")
     spoil(entry / name, tmp_path / "witness")
     if name != "contents.json":
         list_anew(entry / "contents.json")
@@ -120,7 +120,7 @@ def test_no_file_of_the_cache_can_run_code(
         training(settings).tracker.close()
     (message,) = [line for line in caplog.messages if "trained again" in line]
     assert "\n" not in message
-    if name != "contents.json":
-        assert message.startswith(f"{entry / name}: not ")
     assert not (tmp_path / "witness").exists()
-    assert (entry / name).read_bytes() == (next((made / "cache").iterdir()) / name).read_bytes()
+    if name != "contents.json":  # which has the times of the files too
+        assert message.startswith(f"{entry / name}: not ")
+        assert (entry / name).read_bytes() == (made / "cache" / entry.name / name).read_bytes()

@@ -31,6 +31,7 @@ from seq2seq.errors import ConfigError
 from seq2seq.machine import prepare, resolve_device
 from seq2seq.processor import processor_name
 from seq2seq.storage.atomic import write_json
+from seq2seq.storage.rows import Rows
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ def summary(name: str, rounds: list[Measured], operations: float) -> dict[str, A
 
 def seconds_to_collate(batches: Sequence[Batch]) -> float:
     """Seconds to build these batches from token ids."""
-    rows = [[part.tolist() for part in (batch.src, batch.tgt_out)] for batch in batches]
+    rows = [[Rows.of(part.tolist()) for part in (batch.src, batch.tgt_out)] for batch in batches]
     started = time.perf_counter()
     for src, tgt in rows:
         collate(src, tgt)

@@ -16,6 +16,7 @@ from benchmarking.training import SPAWN, peak_memory, precision_of, updater
 from seq2seq.build.model import model as new_model
 from seq2seq.data.batch import Batch, collate
 from seq2seq.machine import prepare, resolve_device, synchronize
+from seq2seq.storage.rows import Rows
 
 BASE = {"sentences a batch": 128, "sentence length": 16, "state size": 512, "vocabulary": 8000}
 AXES = {
@@ -84,7 +85,7 @@ def random_batch(sizes: dict[str, int]) -> Batch:
     generator = torch.Generator().manual_seed(1)
     shape = (2, sizes["sentences a batch"], sizes["sentence length"] - 1)
     src, tgt = torch.randint(4, sizes["vocabulary"], shape, generator=generator).tolist()
-    return collate(src, tgt)
+    return collate(Rows.of(src), Rows.of(tgt))
 
 
 def plot(rows: list[dict[str, Any]], path: Path) -> None:

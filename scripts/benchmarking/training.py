@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -23,10 +24,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarking.settings import BenchmarkConfig
 from seq2seq import machine
 from seq2seq.build import training as build
-from seq2seq.build.data import read_split, tokenizers
+from seq2seq.build.data import read_training_text, tokenizers
 from seq2seq.build.model import model as new_model
 from seq2seq.build.precision import shapes, training_precision
-from seq2seq.data import corpus
 from seq2seq.data.batch import Batch, TokenizedPairs
 from seq2seq.data.loader import gather
 from seq2seq.errors import ConfigError
@@ -212,9 +212,9 @@ class Corpus(NamedTuple):
 
 def training_corpus(config: BenchmarkConfig) -> Corpus:
     """The training split; tokenizers and tokens are cached."""
-    text, _ = corpus.clean("train", read_split(config.data, "train"))
-    pair, tokens, _ = tokenizers(config, text)
-    return Corpus(pair, tokens.limited(config.data.max_length, "drop"))
+    pair, tokens, _ = tokenizers(config, read_training_text(config.data))
+    numbers = np.arange(len(tokens))
+    return Corpus(pair, tokens.take(numbers[~tokens.over_length(numbers, config.data.max_length)]))
 
 
 def groups(config: BenchmarkConfig, pairs: TokenizedPairs, sentences: int) -> list[list[int]]:
@@ -231,7 +231,7 @@ def fixed_batches(config: BenchmarkConfig, sentences: int) -> tuple[list[Batch],
     """The batches that every contender trains on, and the sizes of the vocabularies."""
     pair, pairs = training_corpus(config)
     chosen = groups(config, pairs, sentences)
-    return [gather(pairs, group) for group in chosen], (len(pair.src), len(pair.tgt))
+    return [gather(pairs, np.array(group)) for group in chosen], (len(pair.src), len(pair.tgt))
 
 
 def products_of(config: BenchmarkConfig, vocab_sizes: tuple[int, int], batch: Batch) -> float:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 from seq2seq.data import corpus, multi30k, store
 from seq2seq.data.batch import TokenizedPairs
-from seq2seq.data.corpus import ParallelText
-from seq2seq.data.loader import BatchLoader
+from seq2seq.data.corpus import ParallelText, SplitReport
+from seq2seq.data.loader import BatchLoader, Window
+from seq2seq.data.training_text import TrainingText, digest_of, training_text
+from seq2seq.data.windows import Windows, drawn_of, stretches
 from seq2seq.errors import ConfigError, DataError
 from seq2seq.resources import shipped
 from seq2seq.runs.sources import Source
 from seq2seq.settings.schema import (
     DataConfig,
     FilesConfig,
+    MixConfig,
     Multi30kConfig,
     PhrasebookConfig,
     SplitFiles,
@@ -28,7 +31,6 @@ from seq2seq.settings.schema import (
 )
 from seq2seq.signals import not_returning
 from seq2seq.storage.integrity import sha256
-from seq2seq.text.lexicon import Lexicon
 from seq2seq.text.subwords import SubwordTokenizer
 from seq2seq.text.tokenizer import Sampling, Tokenizer
 from seq2seq.text.tokenizer_pair import TokenizerPair
@@ -73,11 +75,30 @@ def read_split(data: DataConfig, split: str) -> ParallelText:
         DataError: a file is missing or malformed.
         ConfigError: the data has no such split.
     """
-    paths = split_paths(data, split)
-    return corpus.read_tsv(*paths) if len(paths) == 1 else corpus.read_parallel(*paths)
+    return corpus.read_parallel(*split_paths(data, split))
 
 
-def read_sources(config: TrainConfig) -> tuple[ParallelText, ParallelText, dict[str, Source]]:
+def training_corpora(data: DataConfig) -> list[tuple[Path, ...]]:
+    """The files of each corpus that training reads: those of the training split, then those mixed into it."""
+    mix = mix_of(data)
+    return [split_paths(data, "train"), *zip(map(Path, mix.src), map(Path, mix.tgt), strict=True)]
+
+
+def mix_of(data: DataConfig) -> MixConfig:
+    """What is mixed into the training split."""
+    return data.mix if isinstance(data, FilesConfig) else MixConfig()
+
+
+def read_training_text(data: DataConfig) -> TrainingText:
+    """The cleaned text of the training split, from the cache if its files have not changed.
+
+    Raises:
+        DataError: a file is missing or malformed.
+    """
+    return training_text(Path(data.cache_dir), training_corpora(data), data.verify)
+
+
+def read_sources(config: TrainConfig) -> tuple[TrainingText, ParallelText, dict[str, Source]]:
     """The training and the validation split, and with their hashes and files all that a run is made from.
 
     The hash of text is that of its lines as they are read, so that a compressed copy is the same.
@@ -85,34 +106,28 @@ def read_sources(config: TrainConfig) -> tuple[ParallelText, ParallelText, dict[
     Raises:
         DataError: a file is missing or malformed.
     """
-    texts = [read_split(config.data, split) for split in SPLITS[:2]]
+    train, valid = read_training_text(config.data), read_split(config.data, "valid")
     sources = {}
-    for split, text in zip(SPLITS, texts, strict=False):
-        files = split_paths(config.data, split)
-        for side, file, lines in (("src", files[0], text.src), ("tgt", files[-1], text.tgt)):
-            sources[f"data.{split}.{side}"] = Source(str(file), _hash_of(lines))
+    for number, (files, digests) in enumerate(zip(training_corpora(config.data), train.digests, strict=True)):
+        for side, file in (("src", files[0]), ("tgt", files[-1])):
+            key = f"data.mix.{side}[{number - 1}]" if number else f"data.train.{side}"
+            sources[key] = Source(str(file), digests[side])
+    files = split_paths(config.data, "valid")
+    for side, file, lines in (("src", files[0], valid.src), ("tgt", files[-1], valid.tgt)):
+        sources[f"data.valid.{side}"] = Source(str(file), digest_of(lines).hexdigest())
     if isinstance(config.tokenizer, WordConfig):
         for key in ("src_vectors", "tgt_vectors"):
             if (vectors := getattr(config.tokenizer, key)) and Path(vectors).is_file():
                 sources[f"tokenizer.{key}"] = Source(vectors, sha256(Path(vectors)))
-    return texts[0], texts[1], sources
+    return train, valid, sources
 
 
-def _hash_of(lines: Sequence[str]) -> str:
-    digest = hashlib.sha256()
-    for line in lines:
-        digest.update(line.encode() + b"\n")
-    return digest.hexdigest()
-
-
-def tokenizers(config: TrainConfig, train: ParallelText) -> tuple[TokenizerPair, TokenizedPairs, Lexicon]:
+def tokenizers(config: TrainConfig, train: TrainingText) -> store.Tokenized:
     """The tokenizers trained on the training split, its tokens and their lexicon; cached."""
     settings = config.tokenizer
     described = {**dataclasses.asdict(settings), "src_vectors": None, "tgt_vectors": None, "sample": None}
     train_one = partial(train_tokenizer, settings=settings)
-    return store.train_or_cached(
-        Path(config.data.cache_dir), described, train.src, train.tgt, train_one, settings.joint
-    )
+    return store.tokenized(Path(config.data.cache_dir), described, train, train_one, config.data.verify)
 
 
 def train_tokenizer(lines: list[str], settings: TokenizerConfig) -> Tokenizer:
@@ -125,29 +140,53 @@ def train_tokenizer(lines: list[str], settings: TokenizerConfig) -> Tokenizer:
 
 
 def batches(
-    config: TrainConfig, text: ParallelText, pair: TokenizerPair, plain: TokenizedPairs
-) -> tuple[BatchLoader, int]:
-    """Batches of the training split, whose tokens are ``plain``, and how many of its pairs are over-long.
+    config: TrainConfig, text: TrainingText, pair: TokenizerPair, tokens: TokenizedPairs
+) -> tuple[BatchLoader, list[SplitReport]]:
+    """Batches of the training split, whose tokens are ``tokens``, and what is used of each of its corpora.
 
     Raises:
         DataError: all pairs are over-long.
     """
-    data, settings = config.data, config.tokenizer
-    over = plain.over_length(data.max_length)
-    fixed = plain.numbered(text.line_numbers).limited(data.max_length, data.over_length)
-    if not fixed:
-        raise DataError(f"train: all {len(text):,} pairs are longer than data.max_length={data.max_length} tokens")
-
-    used = text.keep([not out for out in over]) if data.over_length == "drop" else text
-
-    def sampled(epoch: int) -> TokenizedPairs:
-        assert isinstance(settings, SubwordConfig)
-        src, tgt = (
-            tokenizer.encode(lines, Sampling(f"{config.seed}/{epoch}/{side}", settings.sampling_alpha))
-            for side, tokenizer, lines in [("src", pair.src, used.src), ("tgt", pair.tgt, used.tgt)]
-        )
-        return TokenizedPairs(src, tgt, used.line_numbers).unless_over_length(data.max_length, fixed)
-
+    data, settings, mix = config.data, config.tokenizer, mix_of(config.data)
+    most, dropped = data.max_length, data.over_length == "drop"
+    drawn = drawn_of(text.sizes, mix.weights, mix.temperature)
     samples = isinstance(settings, SubwordConfig) and settings.sample
-    pairs_of = sampled if samples else lambda _: fixed
-    return BatchLoader(pairs_of, config.trainer.batch_tokens, config.seed), sum(over)
+    windows = Windows(text.sizes, drawn, config.seed, samples)
+    reports = _used(text, tokens, most, dropped, drawn)
+    if not sum(report.used for report in reports):
+        raise DataError(f"train: all {len(text):,} pairs are longer than data.max_length={most} tokens")
+
+    def fixed(epoch: int, number: int) -> Window:
+        indices = windows.members(number)
+        if dropped:
+            indices = indices[~tokens.over_length(indices, most)]
+        return Window(tokens.take(indices, most), indices)
+
+    def sampled(epoch: int, number: int) -> Window:
+        assert isinstance(settings, SubwordConfig)
+        plain, indices = fixed(epoch, number)
+        seed = f"{config.seed}/{epoch}" + f"/{number}" * (len(windows) > 1)
+        src, tgt = (
+            tokenizer.encode(lines, Sampling(f"{seed}/{side}", settings.sampling_alpha))
+            for side, tokenizer, lines in zip(("src", "tgt"), pair, text.sides(indices), strict=True)
+        )
+        return Window(TokenizedPairs.of(src, tgt).unless_over_length(most, plain), indices)
+
+    window_of = sampled if samples else fixed
+    return BatchLoader(window_of, len(windows), text.places, config.trainer.batch_tokens, config.seed), reports
+
+
+def _used(
+    text: TrainingText, tokens: TokenizedPairs, max_length: int, dropped: bool, drawn: Sequence[int]
+) -> list[SplitReport]:
+    """The counts of ``text``, with over-long pairs and, of several corpora, how often an epoch has each pair."""
+    over = [
+        sum(int(tokens.over_length(indices, max_length).sum()) for indices in stretches(end - size, end))
+        for size, end in zip(text.sizes, accumulate(text.sizes), strict=True)
+    ]
+    reports = [dataclasses.replace(report, over_length_dropped=dropped) for report in text.reports]
+    for report, count, size, number in zip(reports, over, text.sizes, drawn, strict=False):
+        report.over_length, report.times = count, number / size
+    if len(over) > 1:
+        reports[-1].over_length, reports[-1].times = sum(over), sum(drawn) / len(text)
+    return reports

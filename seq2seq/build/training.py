@@ -17,6 +17,7 @@ from seq2seq.build.model import check_size, model
 from seq2seq.build.precision import faster_in_search, shapes, training_precision
 from seq2seq.data import corpus
 from seq2seq.data.loader import BatchLoader
+from seq2seq.data.training_text import TrainingText
 from seq2seq.decoding.shortlist import Shortlist
 from seq2seq.decoding.translator import Translator
 from seq2seq.distributed.group import ALONE, Group
@@ -99,7 +100,7 @@ def training(config: TrainConfig, checkpoint: Path | None = None, group: Group =
         run, tracker = UnwrittenRun(path), NoTracker()
     made = trainer(config, net, loader, validator, run, tracker, precision, group)
     if written:
-        made.load_state_dict({"precision": None, **state})  # which earlier versions didn't save
+        made.load_state_dict({"precision": None, "loader": {}, **state})  # which earlier versions didn't save
         logger.info("resuming from %s, update %s", checkpoint, f"{written.step:,}")
     return made
 
@@ -142,21 +143,18 @@ def _refuse_less(path: Path, state: Mapping[str, Any], settings: TrainerConfig) 
 
 
 def _data(
-    config: TrainConfig, train: corpus.ParallelText, valid: corpus.ParallelText
+    config: TrainConfig, train: TrainingText, valid: corpus.ParallelText
 ) -> tuple[corpus.ParallelText, TokenizerPair, Lexicon, BatchLoader]:
     """The validation split, tokenizers, lexicon and batches; logs a table of what was read, dropped and kept."""
-    train, report = corpus.clean("train", train)
     if len(train) < 2:
         raise DataError("train: a single sentence pair; a corpus has a sentence a line, each ended by a newline")
-    valid, valid_report = corpus.clean("valid", valid, train)
-    reports = [valid_report]
+    valid, report = corpus.clean("valid", valid, train.hashes)
+    others = [report]
     if has_split(config.data, "test"):
-        reports.append(corpus.clean("test", read_split(config.data, "test"), train)[1])
+        others.append(corpus.clean("test", read_split(config.data, "test"), train.hashes)[1])
     pair, tokens, lexicon = tokenizers(config, train)
-    loader, over_length = batches(config, train, pair, tokens)
-    dropped = config.data.over_length == "drop"
-    report = dataclasses.replace(report, over_length=over_length, over_length_dropped=dropped)
-    logger.info("%s", corpus.report_table([report, *reports]))
+    loader, reports = batches(config, train, pair, tokens)
+    logger.info("%s", corpus.report_table([*reports, *others]))
     return valid, pair, lexicon, loader
 
 
@@ -210,7 +208,7 @@ def trainer(
 
 
 def total_steps(settings: TrainerConfig, batches_an_epoch: int) -> int:
-    """Updates until max_steps or max_epochs, whichever comes first: exact, except with sampled pieces."""
+    """Updates until max_steps or max_epochs, whichever comes first; exact as far as ``batches_an_epoch`` is."""
     an_epoch = math.ceil(batches_an_epoch / settings.accumulate)
     limits = [settings.max_steps, settings.max_epochs and settings.max_epochs * an_epoch]
     return min(limit for limit in limits if limit is not None)

@@ -18,14 +18,14 @@ def main() -> None:
 def check_data(settings: CheckConfig) -> None:
     """Print the oddities of the corpus; the exit status is 1 if training would stop with an error."""
     with importing():
-        from seq2seq.build.data import SPLITS, has_split, split_paths, tokenizers  # these import torch
+        from seq2seq.build.data import SPLITS, has_split, read_training_text, split_paths, tokenizers  # with torch
         from seq2seq.data import checkup
 
     frame.log_to(sys.stderr)
     data = settings.data
     paths = {name: split_paths(data, name) for name in SPLITS if has_split(data, name)}
     splits = {name: checkup.read(files) for name, files in paths.items()}
-    examined = checkup.check_up(splits, data, lambda train: tokenizers(settings, train)[0])
+    examined = checkup.check_up(splits, data, lambda: tokenizers(settings, read_training_text(data)).tokenizers)
     print(checkup.report(examined))
     if settings.fix:
         originals = [path for files in paths.values() for path in files]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from seq2seq.data.batch import TokenizedPairs
+from seq2seq.data.windows import stretches
+from seq2seq.storage.rows import Integers
 from seq2seq.text.lexicon import Lexicon
 from seq2seq.text.tokenizer import PAD
 
@@ -28,12 +32,8 @@ class Translations(NamedTuple):
 
 def count_lexicon(pairs: TokenizedPairs, src_size: int, tgt_size: int) -> Lexicon:
     """The lexicon of ``pairs``, whose vocabularies have these sizes; the same in every process."""
-    links = sum(
-        (min(len(s), LONGEST) + 1) * min(len(t), LONGEST) for s, t in zip(pairs.src, pairs.tgt, strict=True)
-    )
-    step = links // MOST_LINKS + 1
-    src_rows, tgt_rows = ([row[:LONGEST] for row in side[::step]] for side in (pairs.src, pairs.tgt))
-    read = TokenizedPairs(src_rows, tgt_rows)
+    step = sum(map(partial(_num_links, pairs), stretches(0, len(pairs)))) // MOST_LINKS + 1
+    read = pairs.take(np.arange(0, len(pairs), step), LONGEST)
     found = ibm_model_1(read, tgt_size)
     order = found.probability.argsort(descending=True, stable=True)
     order = order[found.src[order].argsort(stable=True)]
@@ -41,9 +41,15 @@ def count_lexicon(pairs: TokenizedPairs, src_size: int, tgt_size: int) -> Lexico
     lengths = src.bincount(minlength=src_size)
     rank = torch.arange(len(src)) - (lengths.cumsum(0) - lengths)[src]
     kept = (rank < MOST_TARGETS) & (probability >= LEAST_PROBABILITY) & (src != NULL)
-    occurrences = _flat(read.tgt).bincount(minlength=tgt_size)
+    occurrences = _tensor(read.tgt.values).bincount(minlength=tgt_size)
     frequent = occurrences.argsort(descending=True, stable=True)[: int(occurrences.count_nonzero())]
     return Lexicon(tgt[kept].int(), src[kept].bincount(minlength=src_size).int(), frequent.int())
+
+
+def _num_links(pairs: TokenizedPairs, indices: Integers) -> int:
+    """Links of the pairs with these indices: of each, the product of its lengths, NULL included."""
+    src, tgt = (np.minimum(side.lengths(indices), LONGEST) for side in pairs)
+    return int((src + 1) @ tgt)
 
 
 def ibm_model_1(pairs: TokenizedPairs, tgt_size: int, iterations: int = ITERATIONS) -> Translations:
@@ -52,9 +58,8 @@ def ibm_model_1(pairs: TokenizedPairs, tgt_size: int, iterations: int = ITERATIO
     A link is a source token, or NULL, beside a target token of the same pair. Each iteration shares every target
     token out among its links in proportion to P(t|s), and makes the sums of the shares the new P(t|s).
     """
-    src, tgt = _flat([[NULL, *row] for row in pairs.src]), _flat(pairs.tgt)
-    src_lengths = torch.tensor([len(row) + 1 for row in pairs.src])
-    tgt_lengths = torch.tensor([len(row) for row in pairs.tgt])
+    src, tgt = _tensor(np.insert(pairs.src.values, pairs.src.starts[:-1], NULL)), _tensor(pairs.tgt.values)
+    src_lengths, tgt_lengths = _tensor(pairs.src.all_lengths()) + 1, _tensor(pairs.tgt.all_lengths())
     num_links = src_lengths.repeat_interleave(tgt_lengths)  # of each target token
     first = (src_lengths.cumsum(0) - src_lengths).repeat_interleave(tgt_lengths)  # source token of its sentence
     token = torch.arange(len(tgt)).repeat_interleave(num_links)  # of each link
@@ -69,5 +74,5 @@ def ibm_model_1(pairs: TokenizedPairs, tgt_size: int, iterations: int = ITERATIO
     return Translations(source, cells % tgt_size, probability)
 
 
-def _flat(rows: list[list[int]]) -> Tensor:
-    return torch.tensor([i for row in rows for i in row], dtype=torch.long)
+def _tensor(numbers: Integers) -> Tensor:
+    return torch.from_numpy(numbers.astype(np.int64))

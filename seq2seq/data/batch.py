@@ -3,50 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import compress
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from seq2seq.storage.rows import Integers, Rows
 from seq2seq.text.tokenizer import BOS, EOS, PAD
 
 
 class TokenizedPairs(NamedTuple):
     """Token ids of sentence pairs, without sentence start and end."""
 
-    src: list[list[int]]
-    tgt: list[list[int]]
-    lines: Sequence[int] = ()  # the line of each pair in its file, if known
+    src: Rows
+    tgt: Rows
+
+    @classmethod
+    def of(cls, src: Sequence[Sequence[int]], tgt: Sequence[Sequence[int]]) -> TokenizedPairs:
+        """Those of these sentences."""
+        return cls(Rows.of(src), Rows.of(tgt))
 
     def __len__(self) -> int:
         return len(self.src)
 
-    def numbered(self, lines: Sequence[int]) -> TokenizedPairs:
-        """The same, with the line of each pair in its file."""
-        return TokenizedPairs(self.src, self.tgt, lines)
+    def take(self, indices: Integers, max_length: int | None = None) -> TokenizedPairs:
+        """The pairs with these indices, in memory; of each side, no more than ``max_length`` tokens."""
+        return TokenizedPairs(self.src.take(indices, max_length), self.tgt.take(indices, max_length))
 
-    def over_length(self, max_length: int) -> list[bool]:
-        """For each pair, whether a side has more than ``max_length`` tokens."""
-        return [max(len(src), len(tgt)) > max_length for src, tgt in zip(self.src, self.tgt, strict=True)]
+    def over_length(self, indices: Integers, max_length: int) -> NDArray[np.bool_]:
+        """For each of the pairs with these indices, whether a side has more than ``max_length`` tokens."""
+        over: NDArray[np.bool_] = np.maximum(self.src.lengths(indices), self.tgt.lengths(indices)) > max_length
+        return over
 
     def unless_over_length(self, max_length: int, other: TokenizedPairs) -> TokenizedPairs:
         """The same, but a pair of more than ``max_length`` tokens on a side is replaced by that of ``other``."""
-        out = self.over_length(max_length)
-        src, tgt = (
-            [rows[i] if over else ids for i, (ids, over) in enumerate(zip(side, out, strict=True))]
-            for side, rows in zip(self[:2], other[:2], strict=True)
-        )
-        return TokenizedPairs(src, tgt, self.lines)
-
-    def limited(self, max_length: int, over_length: str) -> TokenizedPairs:
-        """Pairs of at most ``max_length`` tokens a side: longer ones dropped or truncated (``over_length``)."""
-        if over_length == "truncate":
-            src, tgt = ([ids[:max_length] for ids in side] for side in (self.src, self.tgt))
-            return TokenizedPairs(src, tgt, self.lines)
-        keep = [not out for out in self.over_length(max_length)]
-        src, tgt = (list(compress(side, keep)) for side in (self.src, self.tgt))
-        return TokenizedPairs(src, tgt, tuple(compress(self.lines, keep)))
+        numbers = np.arange(len(self))
+        chosen = numbers + len(self) * self.over_length(numbers, max_length)
+        src, tgt = (one.followed_by(two).take(chosen) for one, two in zip(self, other, strict=True))
+        return TokenizedPairs(src, tgt)
 
 
 class Batch(NamedTuple):
@@ -73,18 +69,21 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
-def collate(src: Sequence[Sequence[int]], tgt: Sequence[Sequence[int]]) -> Batch:
+def collate(src: Rows, tgt: Rows) -> Batch:
     """Pad sentence pairs to a batch; every source ends in </s>, so none is of length 0."""
-    src_ids, src_mask = pad([[*ids, EOS] for ids in src])
-    tgt_in, _ = pad([[BOS, *ids] for ids in tgt])
-    tgt_out, _ = pad([[*ids, EOS] for ids in tgt])
-    places = (tgt_out != PAD).flatten().nonzero().squeeze(1)  # on the CPU: on a GPU this would wait for it
+    src_ids, src_mask = pad(src)
+    tgt_out, tgt_mask = pad(tgt)
+    tgt_in = torch.full_like(tgt_out, BOS)
+    tgt_in[:, 1:] = torch.where(tgt_mask[:, 1:], tgt_out[:, :-1], PAD)
+    places = tgt_mask.flatten().nonzero().squeeze(1)  # on the CPU: on a GPU this would wait for it
     return Batch(src_ids, src_mask, tgt_in, tgt_out, places)
 
 
-def pad(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Ids (B, longest) padded with <pad>, and a mask (B, longest) that is True on real tokens."""
-    width = max(len(row) for row in rows)
-    ids = torch.tensor([[*row, *[PAD] * (width - len(row))] for row in rows])
-    lengths = torch.tensor([len(row) for row in rows])
-    return ids, torch.arange(width) < lengths.unsqueeze(1)
+def pad(rows: Rows) -> tuple[Tensor, Tensor]:
+    """Ids (B, longest + 1), each row with </s> and then <pad>, and a mask that is True on all but <pad>."""
+    lengths = rows.all_lengths()[:, None]
+    columns = np.arange(int(lengths.max()) + 1)
+    ids = np.full((len(rows), len(columns)), PAD)
+    ids[columns < lengths] = rows.values
+    ids[columns == lengths] = EOS
+    return torch.from_numpy(ids), torch.from_numpy(columns <= lengths)

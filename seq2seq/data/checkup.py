@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from seq2seq.data import corpus, doctor
-from seq2seq.data.corpus import ParallelText
+from seq2seq.data import doctor
 from seq2seq.data.doctor import STOPS, Finding, Misalignment
+from seq2seq.data.lines import BOM, raw_lines
 from seq2seq.errors import ConfigError, DataError
 from seq2seq.settings.schema import DataConfig
 from seq2seq.storage.atomic import write_text
@@ -33,7 +33,7 @@ class RawSplit(NamedTuple):
 
 
 def _decoded(lines: list[bytes]) -> list[str]:
-    lines = [lines[0].removeprefix(doctor.BOM), *lines[1:]]  # elsewhere it is not a byte order mark
+    lines = [lines[0].removeprefix(BOM), *lines[1:]]  # elsewhere it is not a byte order mark
     return [line.decode("utf-8", "replace").removesuffix("\r") for line in lines]
 
 
@@ -57,20 +57,18 @@ def read(paths: Sequence[Path]) -> RawSplit:
         DataError: a file can't be read, or a line of a TSV has no tab.
     """
     if len(paths) == 2:
-        return RawSplit((str(paths[0]), str(paths[1])), *map(corpus.raw_lines, paths))
-    columns = [line.split(b"\t") for line in corpus.raw_lines(paths[0])]
+        return RawSplit((str(paths[0]), str(paths[1])), *map(raw_lines, paths))
+    columns = [line.split(b"\t") for line in raw_lines(paths[0])]
     if lone := next((number for number, fields in enumerate(columns, 1) if len(fields) < 2), None):
         raise DataError(f"{paths[0]}:{lone}: no tab; a line is source, tab, target")
     names = f"{paths[0]} (source)", f"{paths[0]} (target)"
     return RawSplit(names, [fields[0] for fields in columns], [fields[1] for fields in columns])
 
 
-def check_up(
-    splits: Mapping[str, RawSplit], data: DataConfig, tokenizers_of: Callable[[ParallelText], TokenizerPair]
-) -> Checkup:
+def check_up(splits: Mapping[str, RawSplit], data: DataConfig, tokenizers: Callable[[], TokenizerPair]) -> Checkup:
     """Examine every split; tokens are examined only if training could read the corpus.
 
-    ``tokenizers_of`` gives the tokenizers that training would use, from the cleaned training split.
+    ``tokenizers`` gives those that training would use.
     """
     findings: dict[str, list[Finding]] = {}
     misaligned = {}
@@ -83,8 +81,7 @@ def check_up(
     checkup = Checkup(occurring(findings), misaligned, splits)
     if checkup.stops_training:
         return checkup
-    src, tgt = texts["train"]
-    pair = tokenizers_of(corpus.clean("train", ParallelText(src, tgt, [*range(1, len(src) + 1)]))[0])
+    pair = tokenizers()
     for name, text in texts.items():
         findings[name] += examine_tokens(data, pair, name, text, texts["train"])
     return checkup._replace(findings=occurring(findings))

@@ -13,7 +13,8 @@ from functools import lru_cache
 from statistics import median
 from typing import NamedTuple
 
-BOM = b"\xef\xbb\xbf"
+from seq2seq.data.lines import BOM
+
 LINE_SEPARATORS = "\u0085\u2028\u2029"
 STOPS = "stops with an error"
 SHOWN = 5  # line numbers, or characters, of each finding

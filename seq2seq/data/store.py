@@ -3,110 +3,105 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor
+import numpy as np
 
 from seq2seq.data.alignments import count_lexicon
 from seq2seq.data.batch import TokenizedPairs
+from seq2seq.data.corpus import CHUNK
+from seq2seq.data.encoder import Encoder
+from seq2seq.data.training_text import TrainingText
 from seq2seq.errors import DataError, UserError
-from seq2seq.storage.atomic import atomic_directory, write_text
-from seq2seq.storage.integrity import identities
+from seq2seq.machine import usable_cores
+from seq2seq.storage.cache import opened_or_built, read_contents, write_contents
+from seq2seq.storage.processes import mapped
+from seq2seq.storage.rows import Rows, written_rows
 from seq2seq.text.lexicon import LEXICON, Lexicon
 from seq2seq.text.tokenizer_pair import TokenizerPair, Train
 
 logger = logging.getLogger(__name__)
 
-CONTENTS, TOKENS = "contents.json", "tokens.safetensors"
-VERSIONS = {"format": "4", **{library: version(library) for library in ("sentencepiece", "torchtext")}}
+VERSIONS = {"format": "5", **{library: version(library) for library in ("sentencepiece", "torchtext")}}
 """Of the cache's format and of the libraries; if one changes, the tokenizer is trained again."""
+FEWEST = 100_000  # pairs for each process, from which on it repays the time that it takes to start
 
 
-def train_or_cached(
-    cache: Path, settings: Mapping[str, object], src: Sequence[str], tgt: Sequence[str], train: Train, joint: bool
-) -> tuple[TokenizerPair, TokenizedPairs, Lexicon]:
-    """Tokenizers trained on this text with ``settings``, its tokens and lexicon; from ``cache`` if it has them.
+class Tokenized(NamedTuple):
+    """What is made of the training text."""
 
-    A cache that can't be read or written gives a warning, and training takes longer to start.
+    tokenizers: TokenizerPair
+    tokens: TokenizedPairs  # of each pair of the text, memory-mapped
+    lexicon: Lexicon
+
+
+def tokenized(
+    cache: Path,
+    settings: Mapping[str, Any],
+    text: TrainingText,
+    train: Train,
+    verify: bool = False,
+) -> Tokenized:
+    """Tokenizers trained on ``text`` with ``settings``, its tokens and lexicon; from ``cache`` if it has them.
+
+    ``train`` trains one tokenizer. ``settings`` are all that it depends on, and say whether it is ``joint`` and on
+    how many ``sample_lines`` of each side it is trained.
+    Large files of the cache are known by their size and time of change; with ``verify`` they are hashed again.
     """
-    digest = hashlib.sha256(json.dumps([VERSIONS, settings, joint], sort_keys=True).encode())
-    for line in [*src, *tgt]:
-        digest.update(line.encode() + b"\n")
-    key = digest.hexdigest()
-    directory = cache / f"tokenizer-{key[:16]}"
-    if cached := _read(directory, key):
-        logger.info("tokenizer: from the cache, %s", directory)
-        return cached
-    pair = TokenizerPair.train(src, tgt, train, joint)
-    tokens = TokenizedPairs(pair.src.encode(src), pair.tgt.encode(tgt))
-    lexicon = count_lexicon(tokens, len(pair.src), len(pair.tgt))
-    try:
-        with atomic_directory(directory) as temporary:
-            pair.save(temporary)
-            save_tokens(tokens, temporary / TOKENS)
-            lexicon.save(temporary / LEXICON)
-            write_text(temporary / CONTENTS, json.dumps(_contents(temporary, key), indent=2) + "\n")
-    except OSError as error:
-        if cached := _read(directory, key):  # another process was faster
-            return cached
-        logger.warning("%s: can't be written (%s); the next start trains again", directory, error.strerror)
-    return pair, tokens, lexicon
+    described = json.dumps([VERSIONS, settings, text.key], sort_keys=True)
+    key = hashlib.sha256(described.encode()).hexdigest()
+
+    def opened(directory: Path, fresh: bool) -> Tokenized | None:
+        found = _opened(directory, key, verify and not fresh)
+        if found and not fresh:
+            logger.info("tokenizer: from the cache, %s", directory)
+        return found
+
+    def fill(directory: Path) -> None:
+        pair = TokenizerPair.train(*text.sample(settings["sample_lines"]), train, settings["joint"])
+        pair.save(directory)
+        _write_tokens(directory, text, pair)
+        count_lexicon(_tokens(directory), len(pair.src), len(pair.tgt)).save(directory / LEXICON)
+        write_contents(directory, {"key": key})
+
+    return opened_or_built(cache / f"tokenizer-{key[:16]}", opened, fill)
 
 
-def _read(directory: Path, key: str) -> tuple[TokenizerPair, TokenizedPairs, Lexicon] | None:
+def _write_tokens(directory: Path, text: TrainingText, pair: TokenizerPair) -> None:
+    """Encode the whole text, in as many processes as pay, and write the tokens in its order."""
+    started = time.monotonic()
+    dtype = np.uint16 if max(map(len, pair)) <= 2**16 else np.int32
+    stretches = [(first, min(first + CHUNK, len(text))) for first in range(0, len(text), CHUNK)]
+    processes = max(1, min(usable_cores(), len(text) // FEWEST)) if text.directory.is_dir() else 1
+    with written_rows(directory, "src", dtype) as src, written_rows(directory, "tgt", dtype) as tgt:
+        for src_rows, tgt_rows in mapped(Encoder(text, pair, directory, dtype), stretches, processes):
+            src.append(src_rows)
+            tgt.append(tgt_rows)
+    if processes > 1:
+        took = time.monotonic() - started
+        logger.info("tokens: %s pairs by %d processes in %.0f s", f"{len(text):,}", processes, took)
+
+
+def _opened(directory: Path, key: str, verify: bool) -> Tokenized | None:
     """The contents of ``directory``, if they are those that were written under ``key``."""
     if not directory.is_dir():
         return None
     try:
-        if json.loads((directory / CONTENTS).read_text(encoding="utf-8")) != _contents(directory, key):
+        if read_contents(directory, verify)["key"] != key:
             raise DataError(f"{directory}: damaged, or copied from elsewhere")
         pair = TokenizerPair.load(directory)
         lexicon = Lexicon.load(directory / LEXICON, len(pair.src), len(pair.tgt))
-        return pair, load_tokens(directory / TOKENS), lexicon
+        return Tokenized(pair, _tokens(directory), lexicon)
     except (UserError, OSError, ValueError) as error:
         logger.warning("%s; the tokenizer is trained again", error)
         return None
 
 
-def _contents(directory: Path, key: str) -> dict[str, Any]:
-    """The contents of the file CONTENTS: the key, and the identities of the other files."""
-    return {"key": key, "files": {name: file for name, file in identities(directory).items() if name != CONTENTS}}
-
-
-def save_tokens(tokens: TokenizedPairs, path: Path) -> None:
-    """Write, for each side, all token ids in one row and the lengths of the sentences."""
-    tensors = {}
-    for side, rows in tokens._asdict().items():
-        tensors[f"{side}.ids"] = torch.tensor([i for row in rows for i in row], dtype=torch.int32)
-        tensors[f"{side}.lengths"] = torch.tensor([len(row) for row in rows], dtype=torch.int32)
-    path.write_bytes(save(tensors))
-
-
-def load_tokens(path: Path) -> TokenizedPairs:
-    """Read what ``save_tokens`` wrote.
-
-    Raises:
-        DataError: the file is damaged.
-    """
-    try:
-        tensors = load(path.read_bytes())
-        src, tgt = (_rows(tensors[f"{side}.ids"], tensors[f"{side}.lengths"]) for side in ("src", "tgt"))
-        return TokenizedPairs(src, tgt)
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise DataError(f"{path}: not what was cached ({error})") from error
-
-
-def _rows(ids: Tensor, lengths: Tensor) -> list[list[int]]:
-    numbers, ends = ids.tolist(), [0, *lengths.cumsum(0).tolist()]
-    if ends[-1] != len(numbers):
-        raise ValueError(f"{len(numbers)} ids for lengths that add up to {ends[-1]}")
-    return [numbers[first:last] for first, last in itertools.pairwise(ends)]
+def _tokens(directory: Path) -> TokenizedPairs:
+    return TokenizedPairs(Rows.open(directory, "src"), Rows.open(directory, "tgt"))

@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import TextIO
 
-from seq2seq.data.corpus import LONGEST_LINE, line_too_long
+from seq2seq.data.lines import LONGEST_LINE, line_too_long
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.errors import DataError
 from seq2seq.storage.atomic import naming

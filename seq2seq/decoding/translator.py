@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from seq2seq.model.seq2seq import Seq2Seq, parameter_device
 from seq2seq.precision import FP32, Precision
 from seq2seq.settings.rules import check_decode
 from seq2seq.settings.schema import DecodeConfig
+from seq2seq.storage.rows import Rows
 from seq2seq.text.tokenizer import BOS, EOS, PAD, UNK
 from seq2seq.text.tokenizer_pair import TokenizerPair
 
@@ -143,7 +145,8 @@ class Translator:
         num_tokens = sum(len(ids) + 1 for ids in sources)
         processes = num_workers(str(self.decode.workers), num_tokens, parameter_device(self.model))
         most = largest_batch(self.decode.batch_tokens, num_tokens, processes)
-        batches = bucket(TokenizedPairs(sources, sources), most)[::-1]
+        lengths = np.array([len(ids) for ids in sources], np.int64)
+        batches = [batch.tolist() for batch in bucket(lengths, lengths, most)[::-1]]
         return searched(lambda batch: self._search([sources[j] for j in batch]), batches, processes)
 
     def encode(self, lines: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
@@ -167,7 +170,7 @@ class Translator:
                 "references, at %d tokens",
                 *(sum(cut), len(cut), most_src, cut_references, most),
             )
-        return TokenizedPairs(sources, [ids[:most] for ids in references]), cut_references
+        return TokenizedPairs.of(sources, [ids[:most] for ids in references]), cut_references
 
     def without_shortlist(self) -> Translator:
         """The same translator, with search over the whole vocabulary."""
@@ -184,7 +187,7 @@ class Translator:
     @torch.inference_mode()
     def _search(self, sources: Sequence[Sequence[int]]) -> list[list[Hypothesis]]:
         device, prepared = parameter_device(self.model), self._prepared or self.prepare()
-        src, mask = pad([[*ids, EOS] for ids in sources])
+        src, mask = pad(Rows.of(sources))
         lengths = [len(ids) + 1 for ids in sources]
         src = src.to(device)
         words = self.shortlist.words(src) if self.shortlist else None

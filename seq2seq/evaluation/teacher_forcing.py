@@ -49,7 +49,8 @@ def teacher_forced_loss(model: Seq2Seq, pairs: TokenizedPairs, max_tokens: int, 
     model.eval()
     device = parameter_device(model)
     total, num_tokens = 0.0, 0
-    for indices in group.share(bucket(pairs, max_tokens)):
+    batches = bucket(pairs.src.all_lengths(), pairs.tgt.all_lengths(), max_tokens)
+    for indices in group.share(batches):
         batch = gather(pairs, indices)
         total += float(batch_loss(model, batch.to(device)).nll)
         num_tokens += len(batch.places)

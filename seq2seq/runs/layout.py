@@ -27,9 +27,12 @@ WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER, RESULT, SOURCES = (
 ROWS, EVENTS, CURVES = "metrics.jsonl", "events.out.tfevents.*", "curves.png"
 EVALUATIONS = "evaluation"
 SCORES, TRANSLATIONS, ALIGNMENTS = "scores.json", "translations.txt", "alignments.txt"  # of an evaluation
-LOCATION = ("name", "data.download_dir", "data.cache_dir")
+LOCATION = ("name", "data.download_dir", "data.cache_dir", "data.verify")
 """Settings that, like ``PATHS``, say where things are. They may differ and don't change the results."""
-MATERIAL = ("data.train.", "data.valid.", "tokenizer.src_vectors", "tokenizer.tgt_vectors")
+MATERIAL = (
+    *("data.train.", "data.valid.", "data.mix.src", "data.mix.tgt"),
+    *("tokenizer.src_vectors", "tokenizer.tgt_vectors"),
+)
 """Paths of the files that a run is made from. Their content is part of its identity, their names are not."""
 PATHS = ("runs_dir", "data.root", "data.test.", *MATERIAL)
 """Paths that a run keeps absolute. Caches stay relative to the directory that a command is started in."""
@@ -82,7 +85,7 @@ def _with_paths(settings: Section, change: Callable[[str], str], prefix: str = "
         if dataclasses.is_dataclass(value):
             changed[name] = _with_paths(value, change, f"{prefix}{name}.")
         elif value and f"{prefix}{name}".startswith(PATHS):
-            changed[name] = change(value)
+            changed[name] = [*map(change, value)] if isinstance(value, list) else change(value)
     return dataclasses.replace(settings, **changed)  # type: ignore[type-var]
 
 

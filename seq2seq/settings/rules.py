@@ -13,8 +13,10 @@ from seq2seq.settings.reference import kind
 from seq2seq.settings.schema import (
     DecodeConfig,
     DecodeConfigOverrides,
+    FilesConfig,
     Leaf,
     MachineConfig,
+    MixConfig,
     PlateauConfig,
     TrainConfig,
     leaves,
@@ -83,6 +85,8 @@ def _check_training(config: TrainConfig) -> None:
         raise ConfigError("machine.precision=int8 is for search, not for training: use auto, bf16 or fp32")
     if config.name is not None and not re.fullmatch(r"(?=.{1,120}$)[\w+-][\w.+-]*", config.name):
         raise ConfigError(f"name={config.name}: must be the name of a directory: letters, digits and . _ + -")
+    if isinstance(data, FilesConfig):
+        _check_mix(data.mix)
     if data.src == data.tgt:
         raise ConfigError(f"data.src={data.src} and data.tgt={data.tgt}: source and target are the same language")
     if trainer.max_epochs is None and trainer.max_steps is None:
@@ -100,6 +104,18 @@ def _check_training(config: TrainConfig) -> None:
     if len(config.optimizer.betas) != 2 or not all(0 <= beta < 1 for beta in config.optimizer.betas):
         raise ConfigError(f"optimizer.betas={config.optimizer.betas}: two numbers, each at least 0 and below 1")
     check_decode(config.decode)
+
+
+def _check_mix(mix: MixConfig) -> None:
+    if len(mix.src) != len(mix.tgt):
+        raise ConfigError(f"data.mix.src={mix.src} and data.mix.tgt={mix.tgt}: each corpus needs a file in both")
+    if mix.weights and len(mix.weights) != len(mix.src) + 1:
+        raise ConfigError(
+            f"data.mix.weights={mix.weights}: expected {len(mix.src) + 1} numbers, of data.train and of each "
+            "corpus in data.mix.src"
+        )
+    if mix.weights and mix.temperature != 1:
+        raise ConfigError(f"data.mix.temperature={mix.temperature:g}: give it or data.mix.weights, not both")
 
 
 def _check_model(config: TrainConfig) -> None:

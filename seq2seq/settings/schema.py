@@ -72,7 +72,11 @@ class DataConfig:
     tgt: str = setting("en", "language translated into: a code, such as en")
     max_length: int = count(100, "longest training pair: tokens on either side")
     over_length: str = choice("what happens to longer training pairs", "drop", "truncate")
-    cache_dir: str = setting("data/cache", "directory that keeps tokenizers and tokenized text for the next run")
+    cache_dir: str = setting("data/cache", "directory that keeps text, tokenizers and tokens for the next run")
+    verify: bool = setting(
+        False,
+        "read the text and hash its tokens again, also where sizes and times of change are as before",
+    )
 
 
 @dataclass
@@ -105,13 +109,31 @@ class SplitFiles:
 
 
 @dataclass
+class MixConfig:
+    """Further corpora for training. Of each corpus, an epoch has every pair at least once."""
+
+    src: list[str] = setting([], "source files of the further corpora")
+    tgt: list[str] = setting([], "the files of their translations")
+    weights: list[float] = setting(
+        [], "shares in an epoch: of data.train, then of each of these; none: by size", above=0.0, high=10**9
+    )
+    temperature: float = setting(
+        1.0,
+        "shares are as sizes to the power 1 / temperature: 1: by size, the larger the more equal",
+        low=1.0,
+        high=1000.0,
+    )
+
+
+@dataclass
 class FilesConfig(DataConfig):
-    """Your own files: for each split src and tgt, or one tsv; plain or .gz. The test split may be left out."""
+    """Your own files, plain, .gz or .zst: for each split src and tgt, or one tsv. The test split is optional."""
 
     name: str = option("files")
     train: SplitFiles = section(SplitFiles)
     valid: SplitFiles = section(SplitFiles)
     test: SplitFiles = section(SplitFiles)
+    mix: MixConfig = section(MixConfig)
 
 
 @dataclass
@@ -120,6 +142,9 @@ class TokenizerConfig:
 
     name: str = MISSING
     joint: bool = setting(True, "one vocabulary for both languages")
+    sample_lines: int = count(
+        200_000, "most lines of each side that the vocabulary is made from, drawn at random", low=100
+    )
 
 
 @dataclass

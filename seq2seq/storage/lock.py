@@ -1,11 +1,11 @@
-"""A lock on a directory, released when the process that holds it ends or dies."""
+"""Locks on directories, released when the process that holds them ends or dies."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from seq2seq.errors import ConfigError
@@ -16,6 +16,18 @@ try:
     import fcntl
 except ImportError:  # on Windows, two processes in one run are not detected
     fcntl = None  # type: ignore[assignment]
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path`` while the block runs, after waiting for others; none where there can be none."""
+    with ExitStack() as held:
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = held.enter_context(path.open("a", encoding="utf-8"))
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

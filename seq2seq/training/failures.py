@@ -23,7 +23,7 @@ def too_large(batch: Batch) -> ConfigError:
 
 
 def diverged(
-    model: nn.Module, skipped: int, step: int, lines: Sequence[int], lr: float, saved: str
+    model: nn.Module, skipped: int, step: int, lines: Sequence[object], lr: float, saved: str
 ) -> TrainingError:
     """No gradient is finite any more: ``skipped`` updates in a row, up to ``step``; ``saved`` is whole."""
     norms = {name: float(weight.detach().norm()) for name, weight in model.named_parameters()}

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
-from itertools import islice
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from seq2seq.data.batch import Batch
-from seq2seq.data.loader import BatchLoader
+from seq2seq.data.loader import BatchLoader, groups
 from seq2seq.distributed.group import ALONE, Group
 from seq2seq.errors import TrainingError, out_of_memory
 from seq2seq.evaluation.teacher_forcing import BatchLoss
@@ -262,13 +261,8 @@ class Trainer:
             self._save("best")
         self.tracker.scalars(group, {**metrics, f"best_{metric}": self.state.best[metric]}, step, self.state.epoch)
         self.tracker.samples(result.translations[: self.settings.num_samples], self.validator.text.tgt, step)
-        logger.info(
-            "validation after update %d (epoch %d): loss %.3f, ppl %.2f (teacher-forced), BLEU %.2f, chrF %.2f%s",
-            step,
-            self.state.epoch,
-            *(metrics[name] for name in ("loss", "ppl", "bleu", "chrf")),
-            " · best so far" if better else "",
-        )
+        remark = " · best so far" if better else ""
+        logger.info("validation after update %d (epoch %d): %s%s", step, self.state.epoch, result, remark)
 
     def _save(self, name: str, training: dict[str, Any] | None = None) -> None:
         self.run.save(name, self.model, self.state.step, self.state.epoch, self.state.validated, training)
@@ -282,6 +276,7 @@ class Trainer:
         """Everything that resuming needs besides the model's weights."""
         return {
             "state": {**self.state.state_dict(), "seconds": self._seconds()},
+            "loader": self.loader.state_dict(),
             "meter": self.meter.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -296,7 +291,7 @@ class Trainer:
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Resume from the state ``saved`` in ``last/``; the model already has its weights.
 
-        The loader and the sampling of pieces need only the epoch: their random numbers come from it and the seed.
+        The random numbers of the loader and of the sampling of pieces come from the seed and the epoch.
         Python's and NumPy's generators play no part in training.
 
         Raises:
@@ -304,6 +299,7 @@ class Trainer:
         """
         require_keys(saved, self.state_dict(), "training loop")
         self.state.load_state_dict(saved["state"])
+        self.loader.load_state_dict(saved["loader"])
         self.meter.load_state_dict(saved["meter"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
@@ -349,10 +345,3 @@ class Trainer:
         described = ", ".join(f"{name} {loss:+.2f}" for name, loss in losses.items())
         logger.info("search in other precisions loses so much BLEU on validation: %s", described)
         self.run.record_losses(losses)
-
-
-def groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
-    """``size`` batches at a time; the last group may have fewer."""
-    iterator = iter(batches)
-    while group := list(islice(iterator, size)):
-        yield group

@@ -23,6 +23,10 @@ class ValidationResult(NamedTuple):
     metrics: dict[str, float]  # loss, ppl (teacher-forced); bleu, chrf, length_ratio, brevity_penalty (decoded)
     translations: list[Translation]
 
+    def __str__(self) -> str:
+        loss, ppl, bleu, chrf = (self.metrics[name] for name in ("loss", "ppl", "bleu", "chrf"))
+        return f"loss {loss:.3f}, ppl {ppl:.2f} (teacher-forced), BLEU {bleu:.2f}, chrF {chrf:.2f}"
+
 
 class Validator:
     """Validates on one split."""

@@ -17,6 +17,7 @@ from seq2seq.build.inference import load
 from seq2seq.data.batch import collate
 from seq2seq.errors import ConfigError
 from seq2seq.precision import FP32
+from seq2seq.storage.rows import Rows
 
 
 @pytest.mark.system
@@ -119,7 +120,7 @@ def test_batches_are_of_the_size_asked_for(settings: list[str]) -> None:
 def test_operations_of_products(settings: list[str]) -> None:
     """Known answer: every product by hand; the backward pass of a product is two of its size."""
     config = benchmark_of(*settings, "attention=luong", "attention.score=general", "model.tie_embeddings=none")
-    batch = collate([[4, 5, 6]] * 2, [[4, 5, 6]] * 2)  # B = 2, S = T = 4
+    batch = collate(*[Rows.of([[4, 5, 6]] * 2)] * 2)  # B = 2, S = T = 4
     vocab, e, h, d, m, r = 9, 32, 32, 64, 64, 32
     words = 2 * 4
     encoder = words * 2 * 3 * h * (e + h)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -17,7 +18,7 @@ ROW = st.lists(st.integers(4, 8), max_size=4)
 PAIRS = st.lists(st.tuples(ROW, ROW), min_size=1, max_size=6)
 DAS, HAUS, BUCH, EIN = range(4, 8)
 THE, HOUSE, BOOK, A = range(4, 8)
-KNOWN = TokenizedPairs([[DAS, HAUS], [DAS, BUCH], [EIN, BUCH]], [[THE, HOUSE], [THE, BOOK], [A, BOOK]])
+KNOWN = TokenizedPairs.of([[DAS, HAUS], [DAS, BUCH], [EIN, BUCH]], [[THE, HOUSE], [THE, BOOK], [A, BOOK]])
 
 
 def by_loops(pairs: TokenizedPairs, iterations: int) -> dict[tuple[int, int], float]:
@@ -26,7 +27,7 @@ def by_loops(pairs: TokenizedPairs, iterations: int) -> dict[tuple[int, int], fl
     for _ in range(iterations):
         count: dict[tuple[int, int], float] = defaultdict(float)
         total: dict[int, float] = defaultdict(float)
-        for src, tgt in zip(pairs.src, pairs.tgt, strict=True):
+        for src, tgt in zip(pairs.src.tolist(), pairs.tgt.tolist(), strict=True):
             for e in tgt:
                 norm = sum(t[f, e] for f in [NULL, *src])
                 for f in [NULL, *src]:
@@ -38,7 +39,7 @@ def by_loops(pairs: TokenizedPairs, iterations: int) -> dict[tuple[int, int], fl
 
 @given(PAIRS, st.integers(1, 4))
 def test_ibm_model_1_is_the_loops(rows: list[tuple[list[int], list[int]]], iterations: int) -> None:
-    pairs = TokenizedPairs([src for src, _ in rows], [tgt for _, tgt in rows])
+    pairs = TokenizedPairs.of([src for src, _ in rows], [tgt for _, tgt in rows])
     found = ibm_model_1(pairs, 9, iterations)
     table = {(int(s), int(t)): float(p) for s, t, p in zip(*found, strict=True)}
     assert table == pytest.approx(by_loops(pairs, iterations))
@@ -73,8 +74,8 @@ def test_only_likely_translations_are_kept(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_long_sentences_and_large_corpora_are_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alignments, "LONGEST", 2)
-    longer = TokenizedPairs([[*row, 8] for row in KNOWN.src], [[*row, 8] for row in KNOWN.tgt])
+    longer = TokenizedPairs.of(*([[*row, 8] for row in side.tolist()] for side in KNOWN))
     assert all(map(torch.equal, count_lexicon(longer, 9, 9), count_lexicon(KNOWN, 9, 9)))
     monkeypatch.setattr(alignments, "MOST_LINKS", 17)  # of 18
-    half = TokenizedPairs(KNOWN.src[::2], KNOWN.tgt[::2])
+    half = KNOWN.take(np.array([0, 2]))
     assert all(map(torch.equal, count_lexicon(KNOWN, 9, 9), count_lexicon(half, 9, 9)))

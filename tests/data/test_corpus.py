@@ -4,30 +4,38 @@ import bz2
 import gzip
 import lzma
 import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seq2seq.data import corpus
-from seq2seq.data.corpus import (
-    ParallelText,
-    SplitReport,
-    clean,
-    read_lines,
-    read_parallel,
-    read_tsv,
-    report_table,
-)
+from seq2seq.data import corpus, lines
+from seq2seq.data.corpus import ParallelText, SplitReport, clean, is_in, read_parallel, report_table, stream
 from seq2seq.errors import DataError
 
 BOM = b"\xef\xbb\xbf"
 
 
+def packed(name: str, data: bytes) -> bytes:
+    if name.endswith(".zst"):
+        return zstandard.compress(data)
+    return gzip.compress(data) if name.endswith(".gz") else data
+
+
 def write(path: Path, data: bytes) -> Path:
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    path.write_bytes(packed(path.name, data))
     return path
+
+
+def read_lines(path: Path) -> list[str]:
+    text = read_parallel(path, path)
+    assert text.src == text.tgt
+    return text.src
 
 
 def text_of(*pairs: tuple[str, str]) -> ParallelText:
@@ -60,6 +68,7 @@ def one_line(raised: pytest.ExceptionInfo[DataError]) -> str:
 def test_lines_end_at_newline_alone(tmp_path: Path, data: bytes, lines: list[str]) -> None:
     assert read_lines(write(tmp_path / "plain", data)) == lines
     assert read_lines(write(tmp_path / "packed.gz", data)) == lines
+    assert read_lines(write(tmp_path / "packed.zst", data)) == lines
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -70,7 +79,7 @@ def test_reads_back_what_was_written(tmp_path: Path, lines: list[str]) -> None:
     assert read_lines(path) == [expected[0].removeprefix("\ufeff"), *expected[1:]]
 
 
-@pytest.mark.parametrize("name", ["file", "file.gz"])
+@pytest.mark.parametrize("name", ["file", "file.gz", "file.zst"])
 def test_an_empty_file_is_refused(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, b"")
     with pytest.raises(DataError) as raised:
@@ -90,23 +99,27 @@ def test_a_directory_is_not_a_file(tmp_path: Path) -> None:
     assert one_line(raised).startswith(f"{tmp_path}: can't be read (")
 
 
-def test_a_gz_made_to_fill_the_memory_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "bomb.gz", b"a\n" * (40 * 2**20))
-    with pytest.raises(DataError, match=r"bomb\.gz: grows to over 67,108,864 bytes, more than 200 times its size"):
+@pytest.mark.parametrize("name", ["bomb.gz", "bomb.zst"])
+def test_a_file_made_to_fill_the_memory_is_refused(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, b"a\n" * (40 * 2**20))
+    with pytest.raises(DataError, match=rf"{name}: grows to over 67,108,864 bytes, more than 200 times its size"):
         read_lines(path)
 
 
 @pytest.mark.parametrize(
-    "damaged",
+    ("name", "damaged"),
     [
-        b"plain text",
-        gzip.compress(b"a\n" * 1000, mtime=0)[:20],  # cut short
-        gzip.compress(b"a\nb\n", mtime=0)[:10] + b"\xff" * 20,  # not deflate
+        ("file.gz", b"plain text"),
+        ("file.gz", gzip.compress(b"a\n" * 1000, mtime=0)[:20]),  # cut short
+        ("file.gz", gzip.compress(b"a\nb\n", mtime=0)[:10] + b"\xff" * 20),  # not deflate
+        ("file.zst", b"plain text"),
+        ("file.zst", zstandard.compress(b"a\n" * 1000)[:-1]),
+        ("file.zst", zstandard.compress(b"a\n") + zstandard.compress(b"b\n")[:-4]),  # the second frame cut short
+        ("file.zst", zstandard.compress(b"a\nb\n") + b"more"),
     ],
-    ids=["plain", "cut short", "not deflate"],
 )
-def test_damaged_gz_is_refused(tmp_path: Path, damaged: bytes) -> None:
-    path = tmp_path / "file.gz"
+def test_a_damaged_compressed_file_is_refused(tmp_path: Path, name: str, damaged: bytes) -> None:
+    path = tmp_path / name
     path.write_bytes(damaged)
     with pytest.raises(DataError) as raised:
         read_lines(path)
@@ -130,9 +143,9 @@ def test_a_huge_file_without_lines_is_refused_unread(tmp_path: Path) -> None:
         read_lines(path)
 
 
-@pytest.mark.parametrize("name", ["file", "file.gz"])
+@pytest.mark.parametrize("name", ["file", "file.gz", "file.zst"])
 def test_the_line_that_is_too_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(corpus, "LONGEST_LINE", 8)
+    monkeypatch.setattr(lines, "LONGEST_LINE", 8)
     longest = ["12345678", "", "123", "87654321"]
     assert read_lines(write(tmp_path / name, "\n".join(longest).encode())) == longest
     for number in range(1, 5):
@@ -150,10 +163,21 @@ def test_the_line_that_is_too_long_is_named(tmp_path: Path, monkeypatch: pytest.
         ("Straße\n".encode("utf-16-be"), "UTF-16 text; iconv -f utf-16be -t utf-8 converts it"),
         ("Straße\n".encode("utf-32"), "UTF-32 text; iconv -f utf-32 -t utf-8 converts it"),
         (gzip.compress(b"a\n"), "compressed by gzip; decompress it, or give it a name that ends in .gz"),
+        (zstandard.compress(b"a\n"), "compressed by zstd; decompress it, or give it a name that ends in .zst"),
         (bz2.compress(b"a\n"), "compressed; decompress it first"),
         (lzma.compress(b"a\n"), "compressed; decompress it first"),
     ],
-    ids=["utf-16", "big-endian", "without a mark", "big-endian without a mark", "utf-32", "gzip", "bzip2", "xz"],
+    ids=[
+        "utf-16",
+        "big-endian",
+        "without a mark",
+        "big-endian without a mark",
+        "utf-32",
+        "gzip",
+        "zstd",
+        "bzip2",
+        "xz",
+    ],
 )
 def test_what_is_not_utf_8_is_named_with_the_remedy(tmp_path: Path, data: bytes, what: str) -> None:
     path = tmp_path / "train.de"
@@ -163,15 +187,36 @@ def test_what_is_not_utf_8_is_named_with_the_remedy(tmp_path: Path, data: bytes,
     assert one_line(raised) == f"{path}: {what}"
 
 
-def test_a_corpus_larger_than_memory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, file: object) -> list[bytes]:
+@pytest.mark.parametrize("read", [read_parallel, lines.raw_lines])
+def test_a_corpus_larger_than_memory_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object]
+) -> None:
+    def full(path: Path) -> Iterator[list[bytes]]:
+        yield [b"a\tb"]
         raise MemoryError
 
-    monkeypatch.setattr(corpus, "_split", full)
-    path = write(tmp_path / "train.de", b"a\n")
+    monkeypatch.setattr(lines, "_split", full)
+    with pytest.raises(DataError) as raised:
+        read(tmp_path / "valid.de")
+    assert (
+        one_line(raised) == f"{tmp_path}/valid.de: memory ran out while reading it; only data.train may be larger"
+    )
+
+
+def test_the_frames_of_a_zst_follow_one_another(tmp_path: Path) -> None:
+    path = tmp_path / "file.zst"
+    path.write_bytes(b"".join(zstandard.compress(part) for part in (b"a\nb", b"", b"c\n", b"d" * 10_000)))
+    assert read_lines(path) == ["a", "bc", "d" * 10_000]
+
+
+def test_the_extra_for_zst_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "train.de.zst", b"a\n")
+    for module in ("compression", "compression.zstd", "zstandard"):
+        monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(DataError) as raised:
         read_lines(path)
-    assert one_line(raised) == f"{path}: memory ran out while reading it; a corpus has to fit into memory"
+    said = f"{path}: reading .zst needs a library: pip install 'seq2seq-nmt[zst]', or decompress it"
+    assert one_line(raised) == said
 
 
 def test_latin_1_is_refused_with_the_line_and_the_cure(tmp_path: Path) -> None:
@@ -205,7 +250,7 @@ def test_parallel_files_are_paired_line_by_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["train.tsv", "train.tsv.gz"])
 def test_tsv(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, "eins\tone\nzwei\ttwo\tby Ann\n\u2028\t\n".encode())
-    text = read_tsv(path)
+    text = read_parallel(path)
     assert text.pairs() == [("eins", "one"), ("zwei", "two"), ("\u2028", "")]
     assert text.line_numbers == [1, 2, 3]
 
@@ -213,52 +258,81 @@ def test_tsv(tmp_path: Path, name: str) -> None:
 def test_a_tsv_line_without_a_tab_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "train.tsv", b"eins\tone\nzwei two\n")
     with pytest.raises(DataError) as raised:
-        read_tsv(path)
+        read_parallel(path)
     assert one_line(raised) == f"{path}:2: no tab; a line is source, tab, target"
 
 
+NO_TRAIN = np.zeros(1, np.uint64)
+
+
 def test_a_pair_with_an_empty_side_is_dropped_as_a_pair() -> None:
-    kept, report = clean("train", text_of(("a", "A"), ("", "B"), ("c", "C"), ("d", " \t"), ("e", "E"), ("", "")))
+    text = text_of(("a", "A"), ("", "B"), ("c", "C"), ("d", " \t"), ("e", "E"), ("", ""))
+    kept, report = clean("valid", text, NO_TRAIN)
     assert kept.pairs() == [("a", "A"), ("c", "C"), ("e", "E")]
     assert kept.line_numbers == [1, 3, 5]
-    assert report == SplitReport("train", read=6, empty_side=3, duplicates=0, in_train=0)
-
-
-def test_duplicates_and_overlap_are_counted_and_kept() -> None:
-    train = text_of(("a", "A"), ("b", "B"), ("a", "A"), ("a", "A"), ("a", "other"))
-    kept, report = clean("train", train)
-    assert kept == train
-    assert (report.duplicates, report.in_train) == (2, 0)
-    test = text_of(("a", "A"), ("b", "A"), ("a", "A"), ("c", "C"))
-    kept, report = clean("test", test, train)
-    assert kept == test
-    assert (report.duplicates, report.in_train) == (1, 2)
+    assert report == SplitReport("valid", read=6, empty_side=3, duplicates=0, in_train=0)
 
 
 @settings(deadline=None)
 @given(
-    pairs=st.lists(st.tuples(st.sampled_from(["", " ", "a", "b"]), st.sampled_from(["", "A", "B"])), min_size=1)
+    pairs=st.lists(st.tuples(st.sampled_from(["", " ", "a", "b"]), st.sampled_from(["", "A", "B"])), min_size=1),
+    train=st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("ABC")), min_size=1),
 )
-def test_cleaning_keeps_the_alignment(pairs: list[tuple[str, str]]) -> None:
+def test_cleaning_keeps_the_alignment_and_counts(
+    pairs: list[tuple[str, str]], train: list[tuple[str, str]]
+) -> None:
     numbered = [(i, src, tgt) for i, (src, tgt) in enumerate(pairs, 1) if src.strip() and tgt.strip()]
+    known = np.sort(text_of(*train).hashes())
     if not numbered:
         with pytest.raises(DataError, match="nothing is left"):
-            clean("train", text_of(*pairs))
+            clean("valid", text_of(*pairs), known)
         return
-    kept, report = clean("train", text_of(*pairs))
+    kept, report = clean("valid", text_of(*pairs), known)
     assert list(zip(kept.line_numbers, kept.src, kept.tgt, strict=True)) == numbered
     seen: list[tuple[str, str]] = []
     again = 0
     for _, *pair in numbered:
         again += tuple(pair) in seen
         seen.append((pair[0], pair[1]))
-    assert report == SplitReport("train", len(pairs), len(pairs) - len(numbered), again, 0)
+    in_train = sum(pair in train for pair in seen)
+    assert report == SplitReport("valid", len(pairs), len(pairs) - len(numbered), again, in_train)
+
+
+@given(st.lists(st.integers(0, 9)), st.lists(st.integers(0, 9), min_size=1))
+def test_membership_among_ordered_numbers(numbers: list[int], others: list[int]) -> None:
+    found = is_in(np.array(numbers, np.uint64), np.sort(np.array(others, np.uint64)))
+    assert found.tolist() == [number in others for number in numbers]
+
+
+def test_a_pair_is_hashed_with_its_border() -> None:
+    hashes = text_of(("ab", "c"), ("a", "bc"), ("ab", "c"), ("abc", "")).hashes().tolist()
+    assert hashes[0] == hashes[2]
+    assert len({*hashes}) == 3
 
 
 def test_nothing_left_is_an_error() -> None:
     with pytest.raises(DataError) as raised:
-        clean("valid", text_of(("", "A"), ("b", "")))
+        clean("valid", text_of(("", "A"), ("b", "")), NO_TRAIN)
     assert one_line(raised) == "valid: none of the 2 pairs has text on both sides; nothing is left"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_a_stream_in_pieces_is_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    src = write(tmp_path / "a", BOM + b"a\nb\r\n\nd")
+    tgt = write(tmp_path / "b", b"A\n\n" + BOM + b"C\nD\n")
+    monkeypatch.setattr(corpus, "CHUNK", size)
+    pieces = list(stream([src, tgt]))
+    assert max(map(len, pieces)) <= size
+    whole = [pair for piece in pieces for pair in zip(piece.line_numbers, *piece[:2], strict=True)]
+    assert whole == [(1, "a", "A"), (2, "b", ""), (3, "", "\ufeffC"), (4, "d", "D")]
+    with pytest.raises(DataError, match=r"has 4 lines and .* has 2"):
+        list(stream([src, write(tmp_path / "c", b"A\nB\n")]))
+    write(tmp_path / "d", b"a\tb\na\tb\na\n")
+    with pytest.raises(DataError, match=r"d:3: no tab"):
+        list(stream([tmp_path / "d"]))
+    write(tmp_path / "e", b"a\nb\n\xff\nd\n")
+    with pytest.raises(DataError, match=r"e:3: not UTF-8"):
+        list(stream([src, tmp_path / "e"]))
 
 
 def test_report_table() -> None:
@@ -275,3 +349,19 @@ def test_report_table() -> None:
         ["valid", "1,014", "1", "4", "1,013", "2", "3"],  # truncated pairs are used
     ]
     assert len({len(line) for line in table.split("\n")}) == 1
+
+
+def test_the_table_tells_how_often_pairs_are_repeated() -> None:
+    table = report_table(
+        [
+            SplitReport("a", 10, 0, 0, 0, times=2.5),
+            SplitReport("b", 100, 0, 0, 0, times=1),
+            SplitReport("valid", 4, 0, 0, 0),
+        ]
+    )
+    assert [line.split("  ")[-1].strip() for line in table.split("\n")] == [
+        "in an epoch",
+        "25 (× 2.50)",
+        "100 (× 1.00)",
+        "0",
+    ]

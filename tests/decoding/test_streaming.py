@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from small_models import letters_translator
 
-from seq2seq.data import corpus
+from seq2seq.data import lines as lines_of_files
 from seq2seq.decoding import streaming
 from seq2seq.decoding.streaming import reading, translate_stream, typed, writing
 from seq2seq.errors import DataError
@@ -61,7 +61,7 @@ def test_long_lines_are_fewer_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("end", ["\n", ""])
 def test_a_line_that_is_too_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
-    for module in (streaming, corpus):
+    for module in (streaming, lines_of_files):
         monkeypatch.setattr(module, "LONGEST_LINE", 8)
     file = tmp_path / "text"
     file.write_text(f"a\n12345678\n{end}12345678{end}")

@@ -21,6 +21,7 @@ from seq2seq.data.batch import collate
 from seq2seq.distributed.group import Group, joined
 from seq2seq.distributed.processes import Processes, met
 from seq2seq.errors import ConfigError
+from seq2seq.storage.rows import Rows
 from seq2seq.text.tokenizer import PAD
 from seq2seq.training.sharding import share_of
 
@@ -242,12 +243,12 @@ def test_each_process_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("size", [2, 3, 8])
 def test_shares_of_a_batch_are_its_rows_with_no_more_padding_than_they_need(size: int) -> None:
     rows = [[[4] * n for n in (1, 2, 4, 5, 9)], [[5, 6, 7][:n] for n in (1, 3, 2, 2, 3)]]
-    batch = collate(*rows)
+    batch = collate(*map(Rows.of, rows))
     tokens = 0
     for rank in range(size):
         share = share_of(batch, rank, size)
         own = [side[rank::size] or side[:1] for side in rows]
-        expected = collate(*own)
+        expected = collate(*map(Rows.of, own))
         assert all(torch.equal(a, b) for a, b in zip(share[:4], expected[:4], strict=True))
         assert share.targets.tolist() == (expected.targets.tolist() if rank < 5 else [])
         assert all(part.is_contiguous() for part in share)

@@ -14,10 +14,11 @@ import pytest
 import torch
 from reversals import new_trainer, overrides, reported, settings_of, write_reversals
 
-from seq2seq.build.data import batches, read_split, tokenizers
+from seq2seq.build.data import batches, read_training_text, tokenizers
 from seq2seq.data import corpus, loader
 from seq2seq.data.batch import Batch
 from seq2seq.data.loader import gather
+from seq2seq.data.training_text import TrainingText, training_text
 from seq2seq.errors import ConfigError, DataError, TrainingError
 from seq2seq.runs.checkpoint import read_info, read_weights
 from seq2seq.text.tokenizer import PAD
@@ -31,6 +32,13 @@ SMALL = ["trainer.max_epochs=2", "trainer.batch_tokens=150"]
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return write_reversals(tmp_path, {"train": 60, "valid": 6, "test": 6})
+
+
+def text_of(data: Path, src: list[str], tgt: list[str]) -> TrainingText:
+    files = [data / "lines.src", data / "lines.tgt"]
+    for file, lines in zip(files, (src, tgt), strict=True):
+        file.write_text("".join(f"{line}\n" for line in lines))
+    return training_text(data / "cache", [files])
 
 
 def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
@@ -131,14 +139,13 @@ def test_the_moving_average_is_validated_and_saved(data: Path) -> None:
 @pytest.mark.parametrize(("over_length", "kept"), [("drop", 1), ("truncate", 3)])
 def test_over_long_pairs_are_counted(data: Path, over_length: str, kept: int) -> None:
     settings = settings_of(*overrides(data, "data.max_length=4", f"data.over_length={over_length}"))
-    text = corpus.ParallelText(["a b c d", "a b c d e", "a"], ["a", "b", "a b c d e f"], [1, 2, 3])
+    text = text_of(data, ["a b c d", "a b c d e", "a"], ["a", "b", "a b c d e f"])
     pair, tokens, _ = tokenizers(settings, text)
-    loader, over = batches(settings, text, pair, tokens)
-    assert over == 2
+    loader, reports = batches(settings, text, pair, tokens)
+    assert [report.over_length for report in reports] == [2]
     assert sum(len(batch.src) for batch in loader.epoch(0)) == kept
     assert max(batch.src_mask.sum(dim=1).max() for batch in loader.epoch(0)) == 5  # 4 words and </s>
-    report = corpus.SplitReport("train", 3, 0, 0, 0, over, over_length_dropped=over_length == "drop")
-    used = corpus.report_table([report]).splitlines()[1].split()
+    used = corpus.report_table(reports).splitlines()[1].split()
     assert used == ["train", "3", "0", "2", str(kept), "0", "0"]
 
 
@@ -149,7 +156,7 @@ def test_no_pair_is_lost_because_its_pieces_were_sampled(data: Path, over_length
         *["tokenizer.sampling_alpha=0", "data.max_length=8", f"data.over_length={over_length}"],
     )
     lines = ["abcdef ghijk"] * 30 + ["abcdef ghijk " * 5]
-    text = corpus.ParallelText(lines, lines, [*range(1, 32)])
+    text = text_of(data, lines, lines)
     pair, tokens, _ = tokenizers(settings, text)
     loader, _ = batches(settings, text, pair, tokens)
     for epoch in range(3):
@@ -170,7 +177,7 @@ def test_too_few_updates_make_no_point_at_the_end(data: Path, steps: int, report
 
 def test_nothing_short_enough_is_an_error(data: Path) -> None:
     settings = settings_of(*overrides(data, "data.max_length=1", "tokenizer.min_frequency=1"))
-    text = corpus.ParallelText(["a b"], ["a b"], [1])
+    text = text_of(data, ["a b"], ["a b"])
     with pytest.raises(DataError, match=r"longer than data\.max_length=1 "):
         batches(settings, text, *tokenizers(settings, text)[:2])
 
@@ -195,7 +202,7 @@ def test_sampled_epochs_differ_and_repeat(data: Path) -> None:
     settings = settings_of(
         *overrides(data, "tokenizer=unigram", "tokenizer.vocab_size=300", "tokenizer.sample=true")
     )
-    text, _ = corpus.clean("train", read_split(settings.data, "train"))
+    text = read_training_text(settings.data)
     pair, tokens, _ = tokenizers(settings, text)
 
     def lengths(epoch: int) -> list[int]:

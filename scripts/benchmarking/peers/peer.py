@@ -96,7 +96,9 @@ class Peer:
         """The path of a model trained for ``benchmark.peer_updates``, by this call or an earlier one."""
         config, corpus = self._config, training_corpus(self._config)
         job = Job(self._directory, MODEL_SENTENCES, in_order=False, updates=config.benchmark.peer_updates)
-        described = repr((self._toolkit.settings(config, job), corpus.pairs.src, corpus.pairs.tgt))
+        described = repr(
+            (self._toolkit.settings(config, job), corpus.pairs.src.tolist(), corpus.pairs.tgt.tolist())
+        )
         name = f"model-{hashlib.sha256(described.encode()).hexdigest()[:12]}"
         job = job._replace(directory=self._directory / name)
         if not (job.directory / "train.json").exists():  # written at the end of training
