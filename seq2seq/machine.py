@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from seq2seq.errors import ConfigError
+from seq2seq.neighbours import give_way
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ KEPT = {M_MMAP_THRESHOLD: 2**30, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 2**26}
 
 
 def prepare(num_threads: int | None = None, processes: int = 1) -> None:
-    """Set up this process for computing: set its number of threads, and make it keep freed memory.
+    """Set up this process for computing: set its number of threads, make it keep freed memory and share the cores.
 
     Without ``num_threads`` it is torch's own number, or OMP_NUM_THREADS, but no more than the usable cores.
     Several ``processes`` on this host share the cores: torchrun sets OMP_NUM_THREADS=1 whatever there are.
@@ -35,6 +36,7 @@ def prepare(num_threads: int | None = None, processes: int = 1) -> None:
         num_threads = min(torch.get_num_threads(), usable_cores())
     if num_threads is not None:
         torch.set_num_threads(num_threads)
+    give_way(torch.get_num_threads())
 
 
 def usable_cores(root: Path = Path("/")) -> int:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
-WAITING = {"GOMP_SPINCOUNT": "300", "KMP_BLOCKTIME": "1"}
-"""Of GNU's library, turns of a loop, 300,000 unless set; of LLVM's and Intel's, milliseconds, 200 unless set.
+WAITING = {"KMP_BLOCKTIME": "1"}
+"""Of LLVM's and Intel's library, milliseconds; 200 unless set. ``seq2seq.neighbours`` does this for GNU's.
 
 Threads that wait in a loop keep the core from whatever else is running, up to all the time that it could compute.
-On two Zen 3 cores, 300 cost a program that is alone nothing; beside a loop on one core it kept 53% of its speed,
-2,000 kept 45% and 20,000 kept 21%.
 """
 
 

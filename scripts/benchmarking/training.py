@@ -34,6 +34,7 @@ from seq2seq.evaluation.teacher_forcing import batch_loss
 from seq2seq.machine import keep_freed_memory, resolve_device, synchronize
 from seq2seq.model import Seq2Seq
 from seq2seq.model.loss import Loss, output_loss, smoothed_cross_entropy
+from seq2seq.neighbours import give_way
 from seq2seq.precision import FP32, Precision
 from seq2seq.runs.layout import run_path
 from seq2seq.text.tokenizer_pair import TokenizerPair
@@ -98,6 +99,7 @@ def work(connection: Connection, config: BenchmarkConfig, variant: Variant, sent
         keep_freed_memory()
     if config.machine.num_threads is not None:
         torch.set_num_threads(config.machine.num_threads)
+    give_way(torch.get_num_threads())
     device = resolve_device(config.machine.device)
     precision = precision_of(config, variant.precision)
     config.machine.fused = variant.fused
