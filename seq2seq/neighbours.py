@@ -8,7 +8,6 @@ much, since the loop takes the core from whatever else could compute there, its 
 from __future__ import annotations
 
 import os
-import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 import torch
 
+STAT = Path("/proc/stat")  # only Linux has it
 SECONDS = 1.0  # between two looks
 MISSING = 0.25  # cores, from which on the others are in the way
 SET_BY_USERS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
@@ -26,7 +26,7 @@ PARALLEL = 2**17  # numbers, which torch shares among all threads of a team
 @cache
 def give_way(threads: int) -> Thread | None:
     """From now on ``threads`` wait shortly while other programs need the cores, unless users say how they wait."""
-    if sys.platform != "linux" or threads == 1 or any(name in os.environ for name in SET_BY_USERS):
+    if not os.access(STAT, os.R_OK) or threads == 1 or any(name in os.environ for name in SET_BY_USERS):
         return None
     watch = Thread(target=_watch, args=(threads,), name="neighbours", daemon=True)
     watch.start()
@@ -55,7 +55,7 @@ class Usage(NamedTuple):
     own: float  # seconds
 
     @classmethod
-    def now(cls, stat: Path = Path("/proc/stat")) -> Usage:
+    def now(cls, stat: Path = STAT) -> Usage:
         """As the kernel counts it."""
         usable, ticks = {f"cpu{number}" for number in os.sched_getaffinity(0)}, 0
         for name, *fields in map(str.split, stat.read_text().splitlines()):

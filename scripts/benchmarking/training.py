@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarking.settings import BenchmarkConfig
-from seq2seq import machine
+from seq2seq import machine, neighbours
 from seq2seq.build import training as build
 from seq2seq.build.data import read_training_text, tokenizers
 from seq2seq.build.model import model as new_model
@@ -34,7 +34,6 @@ from seq2seq.evaluation.teacher_forcing import batch_loss
 from seq2seq.machine import keep_freed_memory, resolve_device, synchronize
 from seq2seq.model import Seq2Seq
 from seq2seq.model.loss import Loss, output_loss, smoothed_cross_entropy
-from seq2seq.neighbours import give_way
 from seq2seq.precision import FP32, Precision
 from seq2seq.runs.layout import run_path
 from seq2seq.text.tokenizer_pair import TokenizerPair
@@ -99,7 +98,7 @@ def work(connection: Connection, config: BenchmarkConfig, variant: Variant, sent
         keep_freed_memory()
     if config.machine.num_threads is not None:
         torch.set_num_threads(config.machine.num_threads)
-    give_way(torch.get_num_threads())
+    neighbours.give_way(torch.get_num_threads())
     device = resolve_device(config.machine.device)
     precision = precision_of(config, variant.precision)
     config.machine.fused = variant.fused
@@ -112,6 +111,9 @@ def work(connection: Connection, config: BenchmarkConfig, variant: Variant, sent
         update(batch)
     connection.send("ready")
     while connection.recv() == "round":
+        alone = time.monotonic() + 2 * neighbours.SECONDS  # by then it is noticed that the one before has ended
+        while time.monotonic() < alone:
+            update(batches[0])
         started, faults = time.perf_counter(), page_faults()
         for batch in batches:
             update(batch)
