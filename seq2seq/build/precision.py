@@ -21,7 +21,7 @@ import torch
 
 from seq2seq.decoding.products import product
 from seq2seq.errors import ConfigError
-from seq2seq.model.fused.products import Matrix, Products, products_in
+from seq2seq.model.fused.products import ONEDNN, Matrix, Products, products_in
 from seq2seq.precision import Precision
 from seq2seq.processor import processor_name
 from seq2seq.settings.schema import MachineConfig, ModelConfig
@@ -80,11 +80,13 @@ def _prepared(name: str, shape: Shape) -> Callable[[], object]:
 
 
 TRAINING: dict[str, Kind] = {
-    "fp32": partial(_step, Products(torch.float32)),
-    "fp32 by oneDNN": partial(_step, Products(torch.float32, packed=True)),
+    "fp32": partial(_step, products_in(torch.float32)),
+    "fp32 by oneDNN": partial(_step, products_in(torch.float32, packed=ONEDNN)),
     "bf16": partial(_step, products_in(torch.bfloat16)),
 }
-SEARCH: dict[str, Kind] = {name: partial(_prepared, name) for name in ("fp32", "bf16", "int8")}
+SEARCH: dict[str, Kind] = {
+    name: partial(_prepared, name) for name in ("fp32", "bf16", *(["int8"] if ONEDNN else []))
+}
 
 
 def training_precision(

@@ -30,7 +30,9 @@ class Products(NamedTuple):
     packed: bool = False  # whether oneDNN multiplies by a matrix that is packed once for several products
 
 
-PACKS_BF16: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+ONEDNN: bool = torch.backends.mkldnn.is_available()
+"""Whether torch was built with oneDNN: some builds for other systems were not."""
+PACKS_BF16: bool = ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 """Whether oneDNN can pack matrices in bf16, in which it makes all products, packed or not: packed is faster."""
 
 
