@@ -1,0 +1,1 @@
+"""Pages that people read: what an evaluation found, how a training went, how runs compare. Imports no torch."""
