@@ -11,7 +11,7 @@ from pathlib import Path
 from seq2seq.data import corpus, multi30k, store
 from seq2seq.data.batch import TokenizedPairs
 from seq2seq.data.corpus import ParallelText, SplitReport
-from seq2seq.data.loader import BatchLoader, Window
+from seq2seq.data.loader import WHOLE, BatchLoader, Share, Window
 from seq2seq.data.training_text import TrainingText, digest_of, training_text
 from seq2seq.data.windows import Windows, drawn_of, stretches
 from seq2seq.errors import ConfigError, DataError
@@ -140,7 +140,7 @@ def train_tokenizer(lines: list[str], settings: TokenizerConfig) -> Tokenizer:
 
 
 def batches(
-    config: TrainConfig, text: TrainingText, pair: TokenizerPair, tokens: TokenizedPairs
+    config: TrainConfig, text: TrainingText, pair: TokenizerPair, tokens: TokenizedPairs, share: Share = WHOLE
 ) -> tuple[BatchLoader, list[SplitReport]]:
     """Batches of the training split, whose tokens are ``tokens``, and what is used of each of its corpora.
 
@@ -173,7 +173,8 @@ def batches(
         return Window(TokenizedPairs.of(src, tgt).unless_over_length(most, plain), indices)
 
     window_of = sampled if samples else fixed
-    return BatchLoader(window_of, len(windows), text.places, config.trainer.batch_tokens, config.seed), reports
+    most_tokens = config.trainer.batch_tokens
+    return BatchLoader(window_of, len(windows), text.places, most_tokens, config.seed, share), reports
 
 
 def _used(

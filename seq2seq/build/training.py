@@ -16,7 +16,7 @@ from seq2seq.build.data import batches, has_split, read_sources, read_split, tok
 from seq2seq.build.model import check_size, model
 from seq2seq.build.precision import faster_in_search, shapes, training_precision
 from seq2seq.data import corpus
-from seq2seq.data.loader import BatchLoader
+from seq2seq.data.loader import BatchLoader, Share
 from seq2seq.data.training_text import TrainingText
 from seq2seq.decoding.shortlist import Shortlist
 from seq2seq.decoding.translator import Translator
@@ -71,7 +71,7 @@ def training(config: TrainConfig, checkpoint: Path | None = None, group: Group =
         sources.check(path, made_from)
     group.require_same("text of the data", {key: source.sha256 for key, source in made_from.items()})
     with group.first_goes_first():  # the others find what it has put into the cache
-        valid, pair, lexicon, loader = _data(config, train, valid)
+        valid, pair, lexicon, loader = _data(config, train, valid, Share(group.rank, group.size))
     group.require_same("vocabulary", pair.fingerprint())
     check_size(config, len(pair.src), len(pair.tgt), device)
     net = model(config, len(pair.src), len(pair.tgt))
@@ -143,7 +143,7 @@ def _refuse_less(path: Path, state: Mapping[str, Any], settings: TrainerConfig) 
 
 
 def _data(
-    config: TrainConfig, train: TrainingText, valid: corpus.ParallelText
+    config: TrainConfig, train: TrainingText, valid: corpus.ParallelText, share: Share
 ) -> tuple[corpus.ParallelText, TokenizerPair, Lexicon, BatchLoader]:
     """The validation split, tokenizers, lexicon and batches; logs a table of what was read, dropped and kept."""
     if len(train) < 2:
@@ -153,7 +153,7 @@ def _data(
     if has_split(config.data, "test"):
         others.append(corpus.clean("test", read_split(config.data, "test"), train.hashes)[1])
     pair, tokens, lexicon = tokenizers(config, train)
-    loader, reports = batches(config, train, pair, tokens)
+    loader, reports = batches(config, train, pair, tokens, share)
     logger.info("%s", corpus.report_table([*reports, *others]))
     return valid, pair, lexicon, loader
 

@@ -45,6 +45,20 @@ class TokenizedPairs(NamedTuple):
         return TokenizedPairs(src, tgt)
 
 
+class Counts(NamedTuple):
+    """Tokens of a whole batch, also of those rows that other processes compute; sentence ends included."""
+
+    tgt: int  # real, of the target
+    real: int  # of both sides
+    padded: int  # of both sides, with the padding
+
+    @classmethod
+    def of(cls, src_lengths: Integers, tgt_lengths: Integers) -> Counts:
+        """Those of sentences of these lengths, without their ends, padded to the longest."""
+        src, tgt = src_lengths + 1, tgt_lengths + 1
+        return cls(int(tgt.sum()), int((src + tgt).sum()), len(src) * int(src.max() + tgt.max()))
+
+
 class Batch(NamedTuple):
     """Padded token ids; B sentences, S and T the longest source and target with their end or start."""
 
@@ -53,6 +67,7 @@ class Batch(NamedTuple):
     tgt_in: Tensor  # (B, T) <s>, then words
     tgt_out: Tensor  # (B, T) words, then </s>
     places: Tensor  # (N,) positions of the real target tokens among all B·T, row after row
+    counts: Counts  # of the whole batch
 
     @property
     def targets(self) -> Tensor:
@@ -61,7 +76,8 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on ``device``."""
-        return Batch(*(to_device(part, device) for part in self))
+        src, src_mask, tgt_in, tgt_out, places = (to_device(part, device) for part in self[:5])
+        return Batch(src, src_mask, tgt_in, tgt_out, places, self.counts)
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
@@ -76,7 +92,7 @@ def collate(src: Rows, tgt: Rows) -> Batch:
     tgt_in = torch.full_like(tgt_out, BOS)
     tgt_in[:, 1:] = torch.where(tgt_mask[:, 1:], tgt_out[:, :-1], PAD)
     places = tgt_mask.flatten().nonzero().squeeze(1)  # on the CPU: on a GPU this would wait for it
-    return Batch(src_ids, src_mask, tgt_in, tgt_out, places)
+    return Batch(src_ids, src_mask, tgt_in, tgt_out, places, Counts.of(src.all_lengths(), tgt.all_lengths()))
 
 
 def pad(rows: Rows) -> tuple[Tensor, Tensor]:

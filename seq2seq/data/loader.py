@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seq2seq.data.batch import Batch, TokenizedPairs, collate
+from seq2seq.data.batch import Batch, Counts, TokenizedPairs, collate
 from seq2seq.storage.rows import Integers
 
 
@@ -43,6 +43,16 @@ def _ends(widths: Integers, max_tokens: int) -> list[int]:
     return ends[1:]
 
 
+class Share(NamedTuple):
+    """Every ``size``-th row of a batch, from row ``rank`` on: what one of several processes computes."""
+
+    rank: int = 0
+    size: int = 1
+
+
+WHOLE = Share()
+
+
 class Window(NamedTuple):
     """Some of the pairs, in memory."""
 
@@ -74,9 +84,8 @@ class Epoch:
             if batches:
                 break
         src, tgt = pairs.src.all_lengths(), pairs.tgt.all_lengths()
-        return gather(
-            pairs, max(batches, key=lambda batch: len(batch) * (src[batch].max() + tgt[batch].max() + 2))
-        )
+        indices = max(batches, key=lambda batch: len(batch) * (src[batch].max() + tgt[batch].max() + 2))
+        return gather(pairs, indices, self._loader.share)
 
     def after(self, count: int) -> Epoch:
         """The epoch without its first ``count`` batches."""
@@ -87,7 +96,7 @@ class Epoch:
         for number in self._loader.order(self._epoch)[place:]:
             window, batches = self._loader.window(self._epoch, number)
             for indices in batches[first:]:
-                yield gather(window.pairs, indices)
+                yield gather(window.pairs, indices, self._loader.share)
             first = 0
 
 
@@ -105,11 +114,13 @@ class BatchLoader:
         places: Callable[[Integers], list[int] | list[str]],
         max_tokens: int,
         seed: int,
+        share: Share = WHOLE,
     ) -> None:
         """``window_of(epoch, number)`` gives a window; if pieces are sampled, segmented anew in each epoch.
 
-        ``places`` tells the lines of pairs in their files.
+        ``places`` tells the lines of pairs in their files. Of each batch, only the rows of ``share`` are made.
         """
+        self.share = share
         self._window_of, self._num_windows, self.places = window_of, num_windows, places
         self._max_tokens, self._seed = max_tokens, seed
         self._counts: tuple[int, dict[int, int]] = 0, {}  # an epoch, and the batches of its windows that are known
@@ -170,9 +181,16 @@ class BatchLoader:
             self._counts = saved["epoch"], dict(saved["counts"])
 
 
-def gather(pairs: TokenizedPairs, indices: Integers) -> Batch:
-    """The batch of the pairs with these indices."""
-    return collate(pairs.src.take(indices), pairs.tgt.take(indices))
+def gather(pairs: TokenizedPairs, indices: Integers, share: Share = WHOLE) -> Batch:
+    """The rows of ``share`` of the batch of the pairs with these indices.
+
+    Pairs are sorted by length, so the shares are alike. A share without a row is a copy of the first row without
+    target tokens: its loss is 0 and so are its gradients, but they take part in each exchange.
+    """
+    own = indices[share.rank :: share.size]
+    batch = collate(*pairs.take(own if len(own) else indices[:1]))
+    places = batch.places if len(own) else batch.places[:0]
+    return batch._replace(places=places, counts=Counts.of(pairs.src.lengths(indices), pairs.tgt.lengths(indices)))
 
 
 def groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:

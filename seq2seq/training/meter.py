@@ -22,11 +22,10 @@ class Meter:
         self.seconds = 0.0
 
     def add_batch(self, batch: Batch) -> None:
-        """Count the tokens of a batch, which is still on the CPU."""
-        tgt = len(batch.places)
-        self.tokens += tgt
-        self.real += tgt + int(batch.src_mask.sum())
-        self.padded += batch.src.numel() + batch.tgt_in.numel()
+        """Count the tokens of a batch, those that other processes compute too."""
+        self.tokens += batch.counts.tgt
+        self.real += batch.counts.real
+        self.padded += batch.counts.padded
 
     def add_update(self, losses: Tensor, norm: Tensor, skipped: Tensor) -> None:
         """Count an update on sums (2,) as in ``Loss``; ``skipped`` is 1 if it was skipped."""

@@ -31,7 +31,6 @@ from seq2seq.training.failures import diverged, too_large
 from seq2seq.training.meter import Meter
 from seq2seq.training.optim import Constant, Ema, mean_of, set_lr
 from seq2seq.training.progress import Progress
-from seq2seq.training.sharding import share_of
 from seq2seq.training.state import TrainState, require_keys
 from seq2seq.training.tracker import Tracker
 from seq2seq.training.validator import ValidationResult, Validator
@@ -170,7 +169,7 @@ class Trainer:
         """One optimizer update on the mean loss over all target tokens of ``batches``."""
         self.model.train()
         self.group.begin_update(self.state.step)
-        num_tokens = sum(len(batch.places) for batch in batches)
+        num_tokens = sum(batch.counts.tgt for batch in batches)
         for i, batch in enumerate(batches, 1):
             with self.group.exchanging(self.batch_loss, now=i == len(batches)):
                 loss = self._loss(batch) / num_tokens * self.group.size  # the group takes the mean gradient
@@ -195,9 +194,8 @@ class Trainer:
         self.losses = torch.zeros_like(self.losses)
 
     def _loss(self, batch: Batch) -> Tensor:
-        own = share_of(batch, self.group.rank, self.group.size).to(self.device)
         with self.precision.products(self.device):
-            loss: Loss = self.batch_loss(own)
+            loss: Loss = self.batch_loss(batch.to(self.device))
         self.losses = self.losses + torch.stack([loss.smoothed.detach(), loss.nll.detach()])
         self.meter.add_batch(batch)
         return loss.smoothed

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -17,13 +18,13 @@ from together import Together
 
 from seq2seq import machine
 from seq2seq.commands.train import check_group
-from seq2seq.data.batch import collate
+from seq2seq.data.batch import TokenizedPairs, collate
+from seq2seq.data.loader import Share, gather
 from seq2seq.distributed.group import Group, joined
 from seq2seq.distributed.processes import Processes, met
 from seq2seq.errors import ConfigError
 from seq2seq.storage.rows import Rows
 from seq2seq.text.tokenizer import PAD
-from seq2seq.training.sharding import share_of
 
 SMALL = [
     "model.embedding_size=8",
@@ -243,18 +244,20 @@ def test_each_process_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("size", [2, 3, 8])
 def test_shares_of_a_batch_are_its_rows_with_no_more_padding_than_they_need(size: int) -> None:
     rows = [[[4] * n for n in (1, 2, 4, 5, 9)], [[5, 6, 7][:n] for n in (1, 3, 2, 2, 3)]]
-    batch = collate(*map(Rows.of, rows))
+    pairs, indices = TokenizedPairs.of(*rows), np.arange(5)
+    whole = gather(pairs, indices)
     tokens = 0
     for rank in range(size):
-        share = share_of(batch, rank, size)
+        share = gather(pairs, indices, Share(rank, size))
         own = [side[rank::size] or side[:1] for side in rows]
         expected = collate(*map(Rows.of, own))
         assert all(torch.equal(a, b) for a, b in zip(share[:4], expected[:4], strict=True))
         assert share.targets.tolist() == (expected.targets.tolist() if rank < 5 else [])
-        assert all(part.is_contiguous() for part in share)
+        assert share.counts == whole.counts
         tokens += len(share.places)
-    assert tokens == len(batch.places) == int((batch.tgt_out != PAD).sum())
-    assert share_of(batch, 0, 1) is batch
+    assert tokens == len(whole.places) == int((whole.tgt_out != PAD).sum())
+    real = tokens + int(whole.src_mask.sum())
+    assert whole.counts == (tokens, real, whole.src.numel() + whole.tgt_in.numel())
 
 
 @pytest.mark.parametrize(
