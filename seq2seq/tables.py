@@ -1,4 +1,4 @@
-"""Tables of plain text, for the terminal and the log."""
+"""Tables of plain text, for the terminal and the log; and text in tables of Markdown."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def table(rows: Sequence[Sequence[str]], align: str = "<") -> list[str]:
     aligns = align.ljust(len(widths), align[-1])
     columns = [f"{{:{side}{width}}}" for side, width in zip(aligns, widths, strict=True)]
     return ["  ".join(columns).format(*row).rstrip() for row in rows]
+
+
+def markdown(text: str) -> str:
+    """``text`` on one line of Markdown, where no character of it means anything."""
+    return "".join("\\" + c if c in r"\`*_{}[]<>#+-!|~&" else c for c in " ".join(text.split()))
 
 
 def terminal_width() -> int | None:

@@ -39,8 +39,9 @@ def variant(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training leaves no curves.png: drawing it takes longer than a short run."""
-    monkeypatch.setattr(Tracker, "draw_curves", lambda *_, **__: None)
+    """Training leaves no curves.png and no pages: drawing them takes longer than a short run."""
+    for name in ("draw_curves", "report"):
+        monkeypatch.setattr(Tracker, name, lambda *_, **__: None)
 
 
 @pytest.fixture

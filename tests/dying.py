@@ -63,7 +63,8 @@ def main() -> None:
     import torch._dynamo  # noqa: F401
 
     import seq2seq.build.training
-    import seq2seq.training.curves  # noqa: F401
+    import seq2seq.report.card
+    import seq2seq.report.training  # noqa: F401
 
     for name, deaths in wanted.items():
         run = dataclasses.replace(settings, name=name)

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import random
+import signal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hydra import compose, initialize_config_dir
 
 from seq2seq.build.training import training
 from seq2seq.commands import frame
-from seq2seq.runs.directory import opened
+from seq2seq.runs.directory import checkpoint_to_resume, opened
 from seq2seq.settings.compose import load_settings, register_schemas
 from seq2seq.settings.schema import TrainConfig
 from seq2seq.training.trainer import Trainer
@@ -84,6 +85,25 @@ def new_trainer(*given: str) -> Trainer:
     settings = settings_of(*given)
     with opened(settings):
         return training(settings)
+
+
+def stop_at(trainer: Trainer, step: int, number: signal.Signals = signal.SIGTERM) -> None:
+    """The signal arrives during update ``step``."""
+    update = trainer.update
+
+    def stopped(batches: list[Any]) -> None:
+        update(batches)
+        if trainer.state.step == step:
+            signal.raise_signal(number)
+
+    trainer.update = stopped  # type: ignore[method-assign]
+
+
+def resumed(*given: str) -> Trainer:
+    """The trainer of a run that goes on from its newest checkpoint."""
+    settings = settings_of(*given)
+    with opened(settings):
+        return training(settings, checkpoint_to_resume(settings))
 
 
 def trained_run(directory: Path, pairs: int, *given: str) -> Path:

@@ -44,7 +44,7 @@ def importers(package: str) -> set[str]:
         ("sacrebleu", {"evaluation/metrics.py"}),
         ("zstandard", {"data/lines.py"}),
         ("torch.utils.tensorboard", {"training/tracker.py"}),
-        ("matplotlib", {"decoding/heatmap.py", "pages/charts.py", "training/curves.py"}),
+        ("matplotlib", {"decoding/heatmap.py", "pages/charts.py", "report/curves.py"}),
         ("jinja2", {"pages/template.py"}),
         ("optuna", {"commands/study.py"}),
         ("hydra", {"commands/explain.py", "commands/frame.py", "settings/compose.py"}),

@@ -106,7 +106,7 @@ def test_run_directory_is_complete(finished: Path) -> None:
     assert not [name for name in names if "tmp" in name or "old" in name]
     training = torch.load(finished / "last" / "training.pt", weights_only=True)
     assert training["state"]["step"] == 50
-    keys = "state loader meter optimizer schedule scaler precision ema skipped_in_row rng cuda_rng written"
+    keys = "state loader meter clock optimizer schedule scaler precision ema skipped_in_row rng cuda_rng written"
     assert [*training] == keys.split()  # of format 2
     assert load_file(str(finished / "best" / "model.safetensors"))
     kinds = [json.loads(line)["kind"] for line in (finished / "metrics.jsonl").read_text().splitlines()]

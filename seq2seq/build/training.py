@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from seq2seq import machine
+from seq2seq import __version__, machine
 from seq2seq.build.data import batches, has_split, read_sources, read_split, tokenizers
 from seq2seq.build.model import check_size, model
 from seq2seq.build.precision import faster_in_search, shapes, training_precision
@@ -42,6 +42,7 @@ from seq2seq.settings.schema import ScheduleConfig, TrainConfig, TrainerConfig, 
 from seq2seq.text.lexicon import Lexicon
 from seq2seq.text.tokenizer_pair import TokenizerPair
 from seq2seq.text.words import load_vectors
+from seq2seq.training.clock import OTHER
 from seq2seq.training.optim import SCHEDULES, Ema, new_optimizer
 from seq2seq.training.state import TrainState
 from seq2seq.training.tracker import NoTracker, Tracker, Written
@@ -71,7 +72,7 @@ def training(config: TrainConfig, checkpoint: Path | None = None, group: Group =
         sources.check(path, made_from)
     group.require_same("text of the data", {key: source.sha256 for key, source in made_from.items()})
     with group.first_goes_first():  # the others find what it has put into the cache
-        valid, pair, lexicon, loader = _data(config, train, valid, Share(group.rank, group.size))
+        valid, pair, lexicon, loader, splits = _data(config, train, valid, Share(group.rank, group.size))
     group.require_same("vocabulary", pair.fingerprint())
     check_size(config, len(pair.src), len(pair.tgt), device)
     net = model(config, len(pair.src), len(pair.tgt))
@@ -96,11 +97,13 @@ def training(config: TrainConfig, checkpoint: Path | None = None, group: Group =
     group.require_same("checkpoint", written)
     if group.first:
         run, tracker = _outputs(config, pair, lexicon, made_from, written)  # only once everything else is ready
+        sources.record_corpus(path, made_from, _described(splits, pair))
     else:
         run, tracker = UnwrittenRun(path), NoTracker()
     made = trainer(config, net, loader, validator, run, tracker, precision, group)
     if written:
-        made.load_state_dict({"precision": None, "loader": {}, **state})  # which earlier versions didn't save
+        unknown = {"precision": None, "loader": {}, "clock": {OTHER: state["state"]["seconds"]}}
+        made.load_state_dict({**unknown, **state})  # what earlier versions didn't save
         logger.info("resuming from %s, update %s", checkpoint, f"{written.step:,}")
     return made
 
@@ -144,8 +147,8 @@ def _refuse_less(path: Path, state: Mapping[str, Any], settings: TrainerConfig) 
 
 def _data(
     config: TrainConfig, train: TrainingText, valid: corpus.ParallelText, share: Share
-) -> tuple[corpus.ParallelText, TokenizerPair, Lexicon, BatchLoader]:
-    """The validation split, tokenizers, lexicon and batches; logs a table of what was read, dropped and kept."""
+) -> tuple[corpus.ParallelText, TokenizerPair, Lexicon, BatchLoader, list[corpus.SplitReport]]:
+    """The validation split, tokenizers, lexicon, batches, and what was read, dropped and kept, which is logged."""
     if len(train) < 2:
         raise DataError("train: a single sentence pair; a corpus has a sentence a line, each ended by a newline")
     valid, report = corpus.clean("valid", valid, train.hashes)
@@ -154,8 +157,18 @@ def _data(
         others.append(corpus.clean("test", read_split(config.data, "test"), train.hashes)[1])
     pair, tokens, lexicon = tokenizers(config, train)
     loader, reports = batches(config, train, pair, tokens, share)
-    logger.info("%s", corpus.report_table([*reports, *others]))
-    return valid, pair, lexicon, loader
+    reports += others
+    logger.info("%s", corpus.report_table(reports))
+    return valid, pair, lexicon, loader, reports
+
+
+def _described(splits: list[corpus.SplitReport], pair: TokenizerPair) -> dict[str, Any]:
+    """The corpus and this version as plain values, for reports."""
+    return {
+        "version": __version__,
+        "splits": [{**vars(split), "used": split.used} for split in splits],
+        "vocabulary": [len(pair.src)] if pair.joint else [len(pair.src), len(pair.tgt)],
+    }
 
 
 def use_pretrained_vectors(net: Seq2Seq, settings: WordConfig, pair: TokenizerPair) -> None:

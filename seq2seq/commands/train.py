@@ -14,7 +14,7 @@ from seq2seq.commands import frame
 from seq2seq.commands.output import say
 from seq2seq.distributed.group import ALONE, Group, joined
 from seq2seq.errors import ConfigError
-from seq2seq.runs.layout import LOCATION, PATHS, run_path
+from seq2seq.runs.layout import LOCATION, PATHS, REPORT, run_path
 from seq2seq.runs.table import duration, table_of_validations
 from seq2seq.settings.compose import override_value
 from seq2seq.settings.schema import TrainConfig, flat
@@ -103,7 +103,7 @@ def hints(path: Path, has_test: bool) -> str:
     test = "" if has_test else " src_file=FILE ref_file=FILE  # your own test set, since data.test was not given"
     return "\n".join(
         [
-            f"the run is in {path}; next:",
+            f"the run is in {path}, and {path / REPORT} shows how it went; next:",
             f"  seq2seq evaluate {run}{test}",
             f"  seq2seq translate {run}",
             f"  tensorboard --logdir {shlex.quote(str(path))}",

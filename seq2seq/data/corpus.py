@@ -156,6 +156,11 @@ def is_in(numbers: Integers, ordered: Integers) -> NDArray[np.bool_]:
 
 def report_table(reports: Sequence[SplitReport]) -> str:
     """The reports of all splits as a table, for the log."""
+    return "\n".join(table(report_rows(reports), ">"))
+
+
+def report_rows(reports: Sequence[SplitReport]) -> list[list[str]]:
+    """The headings of that table, then its rows."""
     rows = [["split", "pairs read", "empty side", "over length", "used", "duplicates", "also in train"]]
     for report in reports:
         read, empty, over = report.read, report.empty_side, report.over_length
@@ -163,7 +168,7 @@ def report_table(reports: Sequence[SplitReport]) -> str:
         rows.append([report.name, *(f"{count:,}" for count in counts)])
     if any(report.times not in (None, 1) for report in reports):
         rows = [[*row, said] for row, said in zip(rows, ["in an epoch", *map(_repeated, reports)], strict=True)]
-    return "\n".join(table(rows, ">"))
+    return rows
 
 
 def _repeated(report: SplitReport) -> str:

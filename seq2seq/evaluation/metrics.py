@@ -58,6 +58,14 @@ def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     return float(CHRF().corpus_score(hypotheses, [references]).score)
 
 
+def signatures(tgt_language: str = "") -> dict[str, str]:
+    """How ``bleu`` and ``chrf`` are computed for one reference: sacreBLEU's signature of each."""
+    metrics: dict[str, Metric] = {"bleu": BLEU(trg_lang=tgt_language), "chrf": CHRF()}
+    for metric in metrics.values():
+        metric.corpus_score(["one"], [["one"]])  # from which it knows how many references there are
+    return {name: str(metric.get_signature()) for name, metric in metrics.items()}
+
+
 def all_scores(
     hypotheses: Sequence[str], references: Sequence[str], tgt_language: str = "", bootstrap: int = 0
 ) -> dict[str, Score]:

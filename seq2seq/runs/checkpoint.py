@@ -1,22 +1,24 @@
 """Run directories and checkpoints: which files are saved, and how they are read back.
 
     runs/NAME/
-      config.yaml  tokenizer/  sources.json  train.log  metrics.jsonl  curves.png  events.out.tfevents.*
-      result.json (when finished)
-      best/        model.safetensors  config.yaml  tokenizer/  checkpoint.json
+      config.yaml  tokenizer/  sources.json  corpus.json (what was read and dropped)  train.log
+      metrics.jsonl  samples.jsonl  curves.png  events.out.tfevents.*
+      result.json  report.html (when finished)
+      best/        model.safetensors  config.yaml  tokenizer/  checkpoint.json  README.md (when finished)
       last/        the same, and training.pt: optimizer, schedule, average, random state, position in the data
       previous/    the last/ before this one, in case last/ gets damaged
       step-N/      weights of the last validations, if they are kept
 
 tokenizer/ has the lexicon too, which decode.shortlist uses. ``best/`` needs nothing outside itself.
-checkpoint.json has the size and the hash of every other file, so that a checkpoint knows whether it is whole. No
-file is loaded in a way that could run code.
+checkpoint.json has the size and the hash of every other file, so that a checkpoint knows whether it is whole; but
+not of README.md, the model card, which is for people to edit. No file is loaded in a way that could run code.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +30,8 @@ from torch import Tensor
 
 from seq2seq.errors import CheckpointError
 from seq2seq.model.seq2seq import Seq2Seq
-from seq2seq.runs.layout import BEST, CONFIG, INFO, LAST, PREVIOUS, RESULT, TOKENIZER, TRAINING, WEIGHTS
+from seq2seq.runs.card import is_edited
+from seq2seq.runs.layout import BEST, CARD, CONFIG, INFO, LAST, PREVIOUS, RESULT, TOKENIZER, TRAINING, WEIGHTS
 from seq2seq.runs.ownership import refuse_strangers, remove_own, step_checkpoints, step_of
 from seq2seq.settings.schema import TrainConfig
 from seq2seq.storage.atomic import atomic_directory, write_json, write_text
@@ -90,6 +93,8 @@ class RunDirectory:
                 self._write_static(temporary)
                 fields = {"format": FORMAT, **info._asdict(), "files": identities(temporary)}
                 write_json(temporary / INFO, fields)
+                if name == BEST and is_edited(card := self.path / BEST / CARD):
+                    shutil.copyfile(card, temporary / CARD)
         except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors raise their own
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:120]
             raise CheckpointError(

@@ -25,7 +25,7 @@ from seq2seq.runs.layout import (
     absolute,
     run_path,
 )
-from seq2seq.runs.ownership import NAMES, REPLACED, refuse_strangers, remains, remove_own
+from seq2seq.runs.ownership import IN_BEST, NAMES, REPLACED, refuse_strangers, remains, remove_own
 from seq2seq.settings.compose import read_train_config
 from seq2seq.settings.schema import LinearConfig, TrainConfig, flat
 from seq2seq.storage.atomic import recover
@@ -98,6 +98,8 @@ def opened(config: TrainConfig) -> Iterator[Path]:
     _refuse_other_directories(path)
     with locked(path / LOCK):
         recover(path, NAMES)
+        if (path / BEST).is_dir():
+            recover(path / BEST, IN_BEST)
         for name in REPLACED:
             refuse_strangers(path / name)
         try:

@@ -24,7 +24,8 @@ WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER, RESULT, SOURCES = (
     "result.json",
     "sources.json",
 )
-ROWS, EVENTS, CURVES = "metrics.jsonl", "events.out.tfevents.*", "curves.png"
+ROWS, SAMPLES, EVENTS, CURVES = "metrics.jsonl", "samples.jsonl", "events.out.tfevents.*", "curves.png"
+CORPUS, REPORT, CARD = "corpus.json", "report.html", "README.md"  # the card is in best/
 EVALUATIONS = "evaluation"
 SCORES, TRANSLATIONS, ALIGNMENTS = "scores.json", "translations.txt", "alignments.txt"  # of an evaluation
 LOCATION = ("name", "data.download_dir", "data.cache_dir", "data.verify")

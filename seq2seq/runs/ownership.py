@@ -7,18 +7,23 @@ from contextlib import suppress
 from pathlib import Path
 
 from seq2seq.errors import ConfigError
+from seq2seq.runs.card import is_card, is_edited
 from seq2seq.runs.layout import (
     ALIGNMENTS,
     BEST,
+    CARD,
     CONFIG,
+    CORPUS,
     CURVES,
     EVALUATIONS,
     EVENTS,
     INFO,
     LAST,
     PREVIOUS,
+    REPORT,
     RESULT,
     ROWS,
+    SAMPLES,
     SCORES,
     SOURCES,
     STEP,
@@ -36,16 +41,19 @@ def _any(*names: str) -> str:
 
 CHECKPOINTS = (BEST, LAST, PREVIOUS)
 REPLACED = (TOKENIZER, *CHECKPOINTS)
-PASSING = rf"{_any(*REPLACED, RESULT, ROWS, CURVES)}|{re.escape(EVENTS[:-1])}.*"
+PASSING = rf"{_any(*REPLACED, CORPUS, RESULT, ROWS, SAMPLES, CURVES, REPORT)}|{re.escape(EVENTS[:-1])}.*"
 NAMES = rf"{PASSING}|{_any(CONFIG, SOURCES)}|{STEP}"
 """Of what a run writes into its directory, besides its lock and its log."""
 BROWSERS = r"(.*/)?(\.DS_Store|Thumbs\.db)"  # what browsers of files leave everywhere
 IN_TOKENIZER = rf"(joint|src|tgt)\.(subwords|words)|{re.escape(LEXICON)}"
 IN_CHECKPOINT = rf"{_any(WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER)}|{TOKENIZER}/({IN_TOKENIZER})"
+IN_BEST = _any(INFO, CARD)  # of what a run changes in a checkpoint that is already there
 IN_EVALUATION = _any(SCORES, TRANSLATIONS, ALIGNMENTS)
 
 
 def _is_own(directory: Path, file: Path) -> bool:
+    if is_card(file):
+        return not is_edited(file)
     inside = IN_CHECKPOINT if re.fullmatch(rf"{_any(*CHECKPOINTS)}|{STEP}", directory.name) else IN_EVALUATION
     inside = IN_TOKENIZER if directory.name == TOKENIZER else inside
     return re.fullmatch(f"{inside}|{BROWSERS}", file.relative_to(directory).as_posix()) is not None
@@ -54,9 +62,9 @@ def _is_own(directory: Path, file: Path) -> bool:
 def refuse_strangers(directory: Path) -> None:
     """Raise ``ConfigError`` if ``directory`` holds what its replacement would lose.
 
-    It is a checkpoint, a tokenizer or an evaluation, or not there yet.
+    It is a checkpoint, a tokenizer or an evaluation, or not there yet. An edited model card is not lost.
     """
-    strangers = [file for file in directory.rglob("*") if not _is_own(directory, file)]
+    strangers = [file for file in directory.rglob("*") if not (_is_own(directory, file) or is_card(file))]
     if directory.exists() and not directory.is_dir():
         strangers = [directory]
     if strangers:

@@ -6,12 +6,12 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from seq2seq.errors import CheckpointError, ConfigError
 from seq2seq.runs.directory import REMEDY
-from seq2seq.runs.layout import SOURCES
-from seq2seq.storage.atomic import write_text
+from seq2seq.runs.layout import CORPUS, SOURCES
+from seq2seq.storage.atomic import write_json, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,25 @@ def record(run: Path, sources: Mapping[str, Source]) -> None:
     """Write down what the run is made from: the hash of each of ``sources`` under its key, as data.train.src."""
     hashes = {key: source.sha256 for key, source in sources.items()}
     write_text(run / SOURCES, json.dumps(hashes, indent=2) + "\n")
+
+
+def record_corpus(run: Path, sources: Mapping[str, Source], described: Mapping[str, Any]) -> None:
+    """Write down, for reports, the files of the data with their hashes, and how the corpus is ``described``."""
+    files = [{"key": key, "file": source.file, "sha256": source.sha256} for key, source in sources.items()]
+    write_json(run / CORPUS, {"files": files, **described})
+
+
+def read_corpus(run: Path) -> dict[str, Any]:
+    """What ``record_corpus`` wrote.
+
+    Raises:
+        CheckpointError: it can't be read.
+    """
+    path = run / CORPUS
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path}: can't be read ({error})") from None
 
 
 def check(run: Path, sources: Mapping[str, Source]) -> None:

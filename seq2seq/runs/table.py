@@ -14,6 +14,7 @@ import yaml
 
 from seq2seq.errors import CheckpointError
 from seq2seq.runs.layout import BEST, CONFIG, EVALUATIONS, INFO, LAST, NO_CHOICES, REPORTING, RESULT, ROWS, SCORES
+from seq2seq.runs.rows import read_rows
 from seq2seq.settings.reference import flattened
 from seq2seq.settings.schema import LOWER_IS_BETTER, written
 from seq2seq.tables import table
@@ -186,8 +187,14 @@ def duration(seconds: float) -> str:
 
 def table_of_validations(path: Path, best: Mapping[str, float], best_step: int) -> list[str]:
     """The lines of a table of a run's validations, with the best marked; of many, only the last and the best."""
-    lines = (path / ROWS).read_text(encoding="utf-8").splitlines()
-    rows = [row for row in map(json.loads, lines) if row["kind"] in ("valid", "average")]
+    rows, cut = validations(path, best, best_step)
+    left_out = [f"({cut} earlier validations are in {path / ROWS})"] if cut else []
+    return [*table(rows, ">>>>>><"), *left_out]
+
+
+def validations(path: Path, best: Mapping[str, float], best_step: int) -> tuple[list[tuple[str, ...]], int]:
+    """The headings and rows of that table, and how many validations before the last ones it may leave out."""
+    rows = [row for row in read_rows(path / ROWS) if row["kind"] in ("valid", "average")]
     marked = [
         row["step"] == best_step and all(float(row.get(name, math.nan)) == value for name, value in best.items())
         for row in rows
@@ -203,5 +210,4 @@ def table_of_validations(path: Path, best: Mapping[str, float], best_step: int) 
         for i, (row, is_best) in enumerate(zip(rows, marked, strict=True))
         if is_best or i >= cut
     ]
-    left_out = [f"({cut} earlier validations are in {path / ROWS})"] if cut else []
-    return [*table([("update", "epoch", "loss", "ppl", "BLEU", "chrF", ""), *shown], ">>>>>><"), *left_out]
+    return [("update", "epoch", "loss", "ppl", "BLEU", "chrF", ""), *shown], cut

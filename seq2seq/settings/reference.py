@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from seq2seq.resources import shipped
-from seq2seq.settings.schema import COMMANDS, GROUPS, MISSING, Leaf, TrainConfig, keys_of, leaves
+from seq2seq.settings.schema import COMMANDS, GROUPS, MISSING, Leaf, TrainConfig, flat, keys_of, leaves
 
 EXPERIMENT = "experiment"  # the group without a schema: named settings of any kind
 GROUPS_OF = {
@@ -60,6 +60,21 @@ def default_options() -> dict[str, str | None]:
     """Group → the option that a training run has unless another is chosen."""
     entries = yaml.safe_load((shipped("configs") / "run.yaml").read_text(encoding="utf-8"))["defaults"]
     return {group: name for entry in entries if isinstance(entry, dict) for group, name in entry.items()}
+
+
+class Change(NamedTuple):
+    """A setting of a run that is not at its default."""
+
+    leaf: Leaf
+    default: Any
+
+
+def changes(config: TrainConfig) -> list[Change]:
+    """What ``config`` sets otherwise than a run with its options would, and which of those options were chosen."""
+    usual = default_options()
+    defaults = flat(TrainConfig(**{group: type(getattr(config, group))() for group in GROUPS}))
+    defaults |= {f"{group}.name": usual[group] for group in GROUPS if f"{group}.name" in defaults}
+    return [Change(leaf, defaults[leaf.key]) for leaf in leaves(config) if leaf.value != defaults[leaf.key]]
 
 
 def options(group: str, *directories: Path) -> list[Option]:

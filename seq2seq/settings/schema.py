@@ -377,7 +377,7 @@ class TrainerConfig:
     keep_last: int = count(0, "how many of the latest validations keep a checkpoint, step-N/", low=0)
     log_every: int = count(20, "updates between two points of the training curves")
     max_skipped: int = count(10, "updates in a row without a finite gradient after which training gives up")
-    num_samples: int = count(4, "validation sentences shown in TensorBoard", low=0)
+    num_samples: int = count(4, "validation sentences shown in TensorBoard and in report.html", low=0)
 
 
 @dataclass

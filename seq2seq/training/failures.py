@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from torch import nn
 
 from seq2seq.data.batch import Batch
-from seq2seq.errors import ConfigError, TrainingError
+from seq2seq.errors import ConfigError, TrainingError, out_of_memory
 
 SHOWN = 8  # line numbers of a batch
 
 
-def too_large(batch: Batch) -> ConfigError:
-    """Memory is too small for ``batch``, the largest of the corpus."""
-    sentences, src, tgt = *batch.src.shape, batch.tgt_in.size(1)
-    return ConfigError(
-        f"trainer.batch_tokens: memory is too small for the largest batch ({sentences} sentences, "
-        f"{src} × {tgt} tokens): lower trainer.batch_tokens, and raise trainer.accumulate in proportion"
-    )
+@contextmanager
+def fitting_in_memory(batch: Batch) -> Iterator[None]:
+    """Raise ``ConfigError`` if memory runs out in the block, which computes ``batch``, the corpus' largest."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        sentences, src, tgt = *batch.src.shape, batch.tgt_in.size(1)
+        raise ConfigError(
+            f"trainer.batch_tokens: memory is too small for the largest batch ({sentences} sentences, "
+            f"{src} × {tgt} tokens): lower trainer.batch_tokens, and raise trainer.accumulate in proportion"
+        ) from error
 
 
 def diverged(

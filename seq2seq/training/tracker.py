@@ -1,4 +1,7 @@
-"""The reports of a run: TensorBoard, metrics.jsonl and the curves. Only this module imports TensorBoard."""
+"""The reports of a run: TensorBoard, metrics.jsonl, samples.jsonl, the curves and, at the end, pages.
+
+Only this module imports TensorBoard.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,11 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from seq2seq.decoding.translator import Translation
-from seq2seq.runs.layout import CURVES, EVENTS, NO_CHOICES, ROWS
+from seq2seq.runs.layout import CURVES, EVENTS, NO_CHOICES, ROWS, SAMPLES
 from seq2seq.settings.compose import to_yaml
 from seq2seq.settings.schema import TrainConfig, flat, training_keys
+from seq2seq.tables import markdown
+from seq2seq.training.samples import sample
 
 FIRST_HPARAMS = (r"model\.\w+_(size|layers)", r"model\.dropout\.\w+", r"optimizer\.lr")
 """TensorBoard sorts columns by name; a number before the name puts these columns first."""
@@ -42,7 +47,7 @@ class Written(NamedTuple):
     """The length of a run's reports at its last save."""
 
     step: int
-    sizes: Mapping[str, int]  # bytes of metrics.jsonl and of TensorBoard's files
+    sizes: Mapping[str, int]  # bytes of metrics.jsonl, samples.jsonl and TensorBoard's files
 
 
 class Tracker:
@@ -56,10 +61,12 @@ class Tracker:
             self._forget_after(written.sizes)
         # The purge tells an open TensorBoard to forget what was removed.
         self._writer = SummaryWriter(str(directory), purge_step=written.step + 1 if written else None)
-        self._jsonl = (directory / ROWS).open("a", encoding="utf-8", newline="\n")
+        self._jsonl, self._samples = (
+            (directory / name).open("a", encoding="utf-8", newline="\n") for name in (ROWS, SAMPLES)
+        )
 
     def _files(self) -> list[Path]:
-        return [*self._directory.glob(ROWS), *self._directory.glob(EVENTS)]
+        return [file for name in (ROWS, SAMPLES, EVENTS) for file in self._directory.glob(name)]
 
     def _forget_after(self, sizes: Mapping[str, int]) -> None:
         for path in self._files():
@@ -72,6 +79,7 @@ class Tracker:
         """Write everything to the files; returns the size of each."""
         self._writer.flush()
         self._jsonl.flush()
+        self._samples.flush()
         return {path.name: path.stat().st_size for path in self._files()}
 
     def config(self, config: TrainConfig) -> None:
@@ -91,8 +99,16 @@ class Tracker:
         when = {"time": round(time.time(), 3), "step": step, **({} if epoch is None else {"epoch": epoch})}
         self._jsonl.write(json.dumps({**when, "kind": group, **finite}) + "\n")
 
-    def samples(self, translations: Sequence[Translation], references: Sequence[str], step: int) -> None:
-        """Write source, reference and translation as text, and the attention of each translation as a picture."""
+    def samples(
+        self, translations: Sequence[Translation], references: Sequence[str], step: int, group: str = "valid"
+    ) -> None:
+        """Write source, reference and translation as text, and the attention of each translation as a picture.
+
+        All go into a line of samples.jsonl too, with the attention as numbers.
+        """
+        shown = [sample(*pair) for pair in zip(translations, references, strict=False)]
+        row = {"step": step, "kind": group, "samples": shown}
+        self._samples.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
         with self._drawing():
             from seq2seq.decoding.heatmap import attention_heatmap  # with matplotlib, which is slow to import
 
@@ -104,7 +120,7 @@ class Tracker:
                 ("reference", reference),
                 ("translation", translation.text),
             ]
-            table = "\n".join(f"| **{name}** | {_markdown(text)} |" for name, text in rows)
+            table = "\n".join(f"| **{name}** | {markdown(text)} |" for name, text in rows)
             self._writer.add_text(f"samples/{number}", "| | |\n|---|---|\n" + table, step)
             best = translation.candidates[0]
             if best.pieces:
@@ -119,10 +135,18 @@ class Tracker:
             return
         self._jsonl.flush()
         with self._drawing():
-            from seq2seq.training.curves import draw_curves  # with matplotlib
+            from seq2seq.report.curves import draw_curves  # with matplotlib
 
             draw_curves(self._directory / ROWS, self._directory / CURVES, self._directory.name)
         self._drawn = time.monotonic()
+
+    def report(self, result: Mapping[str, Any]) -> None:
+        """Write report.html and the model card of a run that has ended with ``result``."""
+        with self._drawing():
+            from seq2seq.report import card, training  # with matplotlib
+
+            training.write(self._directory, result)
+            card.write(self._directory, result)
 
     @contextmanager
     def _drawing(self) -> Iterator[None]:
@@ -135,7 +159,7 @@ class Tracker:
 
     def close(self) -> None:
         """Write the rest and close the files."""
-        with closing(self._jsonl):
+        with closing(self._jsonl), closing(self._samples):
             self._writer.close()
 
 
@@ -152,6 +176,8 @@ class NoTracker(Tracker):
     def samples(self, *what: Any) -> None: ...
 
     def draw_curves(self, at_most_every: float = 0.0) -> None: ...
+
+    def report(self, *what: Any) -> None: ...
 
     def close(self) -> None: ...
 
@@ -197,7 +223,3 @@ def _hparam(value: Any) -> float | str:
     if isinstance(value, bool):
         return str(value).lower()
     return value if isinstance(value, int | float) else str(value)
-
-
-def _markdown(text: str) -> str:
-    return "".join("\\" + c if c in r"\`*_{}[]<>#+-!|~" else c for c in text)

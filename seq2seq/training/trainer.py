@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from typing import Any
@@ -17,7 +16,7 @@ from torch.optim import Optimizer
 from seq2seq.data.batch import Batch
 from seq2seq.data.loader import BatchLoader, groups
 from seq2seq.distributed.group import ALONE, Group
-from seq2seq.errors import TrainingError, out_of_memory
+from seq2seq.errors import TrainingError
 from seq2seq.evaluation.teacher_forcing import BatchLoss
 from seq2seq.machine import synchronize
 from seq2seq.model.loss import Loss
@@ -27,7 +26,8 @@ from seq2seq.runs.checkpoint import RunDirectory, read_info, read_weights
 from seq2seq.settings.schema import TrainerConfig
 from seq2seq.signals import StopRequest
 from seq2seq.storage.atomic import naming
-from seq2seq.training.failures import diverged, too_large
+from seq2seq.training.clock import Clock
+from seq2seq.training.failures import diverged, fitting_in_memory
 from seq2seq.training.meter import Meter
 from seq2seq.training.optim import Constant, Ema, mean_of, set_lr
 from seq2seq.training.progress import Progress
@@ -77,7 +77,7 @@ class Trainer:
         self.meter = Meter(self.device)
         self.losses = torch.zeros(2, device=self.device)  # of this update and process: sums as in Loss
         self.skipped_in_row = torch.zeros((), device=self.device)
-        self._started = self._lap_began = time.monotonic()
+        self.clock = Clock()
         self.on_validation: Callable[[int, float], object] = lambda when, value: None
         """Called after each validation but the last, once the run is saved, with the epoch or update, as
         validate_unit counts, and the value of the metric. What it raises ends training there."""
@@ -93,7 +93,7 @@ class Trainer:
 
         Returns the result: why it ended, the best metrics, updates, seconds; with "signal" if it can be resumed.
         """
-        self._started = time.monotonic()
+        self.clock.start()
         with (
             StopRequest() as stop,
             naming(self.run.path),  # errors of TensorBoard's files name no file
@@ -103,7 +103,8 @@ class Trainer:
             if self.state.step == 0:
                 self._try_largest()
                 self._save_last()
-            reason = self.state.end(self.settings) or self._loop(stop)
+            with self.clock.on("training"):
+                reason = self.state.end(self.settings) or self._loop(stop)
             if reason is None:
                 self._save_last()
             else:
@@ -116,21 +117,24 @@ class Trainer:
             "best_step": self.state.best_step,
             "steps": self.state.step,
             "epochs": self.state.epoch,
-            "seconds": round(self._seconds(), 1),
+            "seconds": round(self.clock.total(), 1),
+            "spent": {what: round(seconds, 1) for what, seconds in self.clock.spent.items()},
+            "parameters": self.model.num_parameters(),
         }
         if reason is None:
             return {**result, "signal": stop.signal}
+        self.tracker.report(result)
         self.run.finish(result)
         return result
 
     def _loop(self, stop: StopRequest) -> str | None:
         """Why training is over; None if a signal stopped it earlier."""
         while True:
-            self._lap()
+            self.clock.lap()
             epoch = self.loader.epoch(self.state.epoch).after(self.state.batch)
             for batches in groups(epoch, self.settings.accumulate):
                 self.update(batches)
-                self.meter.seconds += self._lap()  # includes making the batches and sampling their pieces
+                self.meter.seconds += self.clock.lap()  # includes making the batches and sampling their pieces
                 if self.state.step % self.settings.log_every == 0:
                     self.progress.show(self._report(), self.state)
                 self.progress.advance(self.state.step)
@@ -142,7 +146,7 @@ class Trainer:
                     return None
                 if self.settings.save_every and self.state.step % self.settings.save_every == 0:
                     self._save_last()
-                self._lap()
+                self.clock.lap()
             self.state.epoch, self.state.batch = self.state.epoch + 1, 0
             if self._due("epochs", self.state.epoch):
                 self._validate_and_save()
@@ -156,14 +160,6 @@ class Trainer:
         if number := self.group.largest(stop.number):
             stop.number = number
         return number > 0
-
-    def _seconds(self) -> float:
-        return self.state.seconds + time.monotonic() - self._started
-
-    def _lap(self) -> float:
-        """Seconds since the last call."""
-        before, self._lap_began = self._lap_began, time.monotonic()
-        return self._lap_began - before
 
     def update(self, batches: list[Batch]) -> None:
         """One optimizer update on the mean loss over all target tokens of ``batches``."""
@@ -204,7 +200,7 @@ class Trainer:
         if self.skipped_in_row >= self.settings.max_skipped:
             raise self._diverged()
         synchronize(self.device)  # else the work that a GPU has not finished would not be counted
-        self.meter.seconds += self._lap()
+        self.meter.seconds += self.clock.lap()
         values = {**self.meter.values(), "lr": self.optimizer.param_groups[0]["lr"]}
         self.tracker.scalars("train", values, self.state.step)
         self.meter = Meter(self.device)
@@ -221,13 +217,8 @@ class Trainer:
         batch = self.loader.epoch(self.state.epoch).largest()
         self.model.train()
         devices = [self.device] if self.device.type == "cuda" else []
-        try:
-            with torch.random.fork_rng(devices=devices):
-                self._loss(batch).backward()
-        except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error):
-                raise
-            raise too_large(batch) from error
+        with torch.random.fork_rng(devices=devices), fitting_in_memory(batch):
+            self._loss(batch).backward()
         self.optimizer.zero_grad(set_to_none=True)
         self.losses, self.meter = torch.zeros_like(self.losses), Meter(self.device)
 
@@ -243,28 +234,33 @@ class Trainer:
 
     def _validate(self) -> None:
         """Validate (the average, if there is one), report, and save best/ and step-N/."""
-        with self.ema.in_place_of_weights(self.model) if self.ema else nullcontext():
+        average = self.ema.in_place_of_weights(self.model) if self.ema else nullcontext()
+        with self.clock.on("validation"), average:
             result = self.validator.validate(self.progress.of_validation)
             self._report_validation(result)
             if self.settings.keep_last:
                 self._save(f"step-{self.state.step}")
                 self.run.keep_newest_steps(self.settings.keep_last)
         self.schedule.on_validation(result.metrics)
-        self.tracker.draw_curves(at_most_every=CURVES_EVERY)
 
     def _report_validation(self, result: ValidationResult, group: str = "valid") -> None:
         """Report the result; save best/ if it is better."""
         step, metric, metrics = self.state.step, self.settings.metric, result.metrics
         if better := self.state.validated_by(metrics, metric):
             self._save("best")
-        self.tracker.scalars(group, {**metrics, f"best_{metric}": self.state.best[metric]}, step, self.state.epoch)
-        self.tracker.samples(result.translations[: self.settings.num_samples], self.validator.text.tgt, step)
+        with self.clock.on("reports"):
+            best = self.state.best[metric]
+            self.tracker.scalars(group, {**metrics, f"best_{metric}": best}, step, self.state.epoch)
+            samples = result.translations[: self.settings.num_samples]
+            self.tracker.samples(samples, self.validator.text.tgt, step, group)
+            self.tracker.draw_curves(at_most_every=CURVES_EVERY)
         remark = " · best so far" if better else ""
         logger.info("validation after update %d (epoch %d): %s%s", step, self.state.epoch, result, remark)
 
     def _save(self, name: str, training: dict[str, Any] | None = None) -> None:
-        self.run.save(name, self.model, self.state.step, self.state.epoch, self.state.validated, training)
-        self.group.wait()  # for the files, which all may read
+        with self.clock.on("saving"):
+            self.run.save(name, self.model, self.state.step, self.state.epoch, self.state.validated, training)
+            self.group.wait()  # for the files, which all may read
 
     def _save_last(self) -> None:
         """Save everything that resuming from here needs."""
@@ -273,9 +269,10 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         """Everything that resuming needs besides the model's weights."""
         return {
-            "state": {**self.state.state_dict(), "seconds": self._seconds()},
+            "state": {**self.state.state_dict(), "seconds": self.clock.total()},
             "loader": self.loader.state_dict(),
             "meter": self.meter.state_dict(),
+            "clock": self.clock.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -299,6 +296,7 @@ class Trainer:
         self.state.load_state_dict(saved["state"])
         self.loader.load_state_dict(saved["loader"])
         self.meter.load_state_dict(saved["meter"])
+        self.clock.load_state_dict(saved["clock"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
         if saved["scaler"] and self.scaler.is_enabled():  # both starts were in fp16
@@ -317,7 +315,7 @@ class Trainer:
         ``last/`` is saved first, so that a run that is made longer later resumes as if it had not ended here.
         """
         self._save_last()
-        self._lap()
+        self.clock.lap()
         enough = self.meter.updates >= self.settings.log_every / 2  # fewer would be a noisy last point
         first = self.meter.updates == self.state.step
         if enough or first or self.meter.skipped:

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from reversals import new_trainer, overrides, rows, settings_of, write_reversals
+from reversals import new_trainer, overrides, resumed, rows, settings_of, stop_at, write_reversals
 from safetensors.torch import load_file
 
-from seq2seq.build.training import training
 from seq2seq.errors import CheckpointError, ConfigError, DataError
 from seq2seq.precision import Precision
 from seq2seq.runs import directory as runs
@@ -68,24 +67,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_reversals(tmp_path_factory.mktemp("resume"), {"train": 60, "valid": 6, "test": 6})
 
 
-def stop_at(trainer: Trainer, step: int, number: signal.Signals = signal.SIGTERM) -> None:
-    """The signal arrives during update ``step``."""
-    update = trainer.update
-
-    def stopped(batches: list[Any]) -> None:
-        update(batches)
-        if trainer.state.step == step:
-            signal.raise_signal(number)
-
-    trainer.update = stopped  # type: ignore[method-assign]
-
-
-def resumed(*given: str) -> Trainer:
-    settings = settings_of(*given)
-    with runs.opened(settings):
-        return training(settings, runs.checkpoint_to_resume(settings))
-
-
 def weights(run: Path) -> dict[str, dict[str, torch.Tensor]]:
     """Of all checkpoints but previous/, which depends on how often the run was saved."""
     paths = [path for path in run.glob("*/model.safetensors") if path.parent.name != "previous"]
@@ -118,7 +99,8 @@ def test_a_stop_leaves_no_trace(data: Path, attention: list[str], option: str) -
         trainer = resumed(*parts)
         assert trainer.state.step == stop
     ended = trainer.train()
-    assert {**ended, "seconds": 0} == {**expected, "seconds": 0}
+    times = {"seconds": 0, "spent": {}}
+    assert {**ended, **times} == {**expected, **times}
     assert_same_run(trainer.run.path, whole.run.path)
 
 
@@ -295,14 +277,16 @@ def test_a_file_that_the_disk_does_not_give_back_is_damage(data: Path, monkeypat
 def test_what_was_reported_after_the_save_is_forgotten(tmp_path: Path) -> None:
     tracker = Tracker(tmp_path)
     tracker.scalars("train", {"loss": 1.0}, 1)
+    tracker.samples([], [], 1)
     saved = Written(1, tracker.flush())
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     tracker.scalars("train", {"loss": 2.0}, 2)
+    tracker.samples([], [], 2)
     tracker.close()
     died = Tracker(tmp_path, saved)
     died.scalars("train", {"loss": 3.0}, 2)
     died.close()
-    assert len([*tmp_path.iterdir()]) == 3
+    assert len([*tmp_path.iterdir()]) == 4
     Tracker(tmp_path, saved).close()
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert {name: after.pop(name) for name in before} == before

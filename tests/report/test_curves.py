@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from reversals import new_trainer, overrides, rows, write_reversals
 
-from seq2seq.training.curves import curves, draw_curves
+from seq2seq.report.curves import PANELS, curves, described, draw_curves, figures
 
 POINTS = [
-    {"kind": "train", "step": 10, "loss": 3.0, "lr": 1e-3},
+    {"kind": "train", "step": 10, "loss": 3.0, "lr": 1e-3, "tokens_per_second": 4000.0},
     {"kind": "valid", "step": 10, "loss": 2.5, "bleu": 1.5, "chrf": 20.0},
     {"kind": "train", "step": 20, "loss": "inf", "lr": 2e-3},
     {"kind": "valid", "step": 20, "loss": 2.0, "bleu": 9.5, "chrf": 30.0},
@@ -23,14 +23,24 @@ POINTS = [
 
 def test_each_panel_has_its_curves() -> None:
     figure = curves(POINTS, "my_run $x$")
-    loss, score, rate = figure.axes
+    loss, score, rate, speed = figure.axes
     assert loss.get_title() == "my_run $x$"
-    drawn = [{line.get_label(): line.get_xydata().tolist() for line in axes.lines} for axes in (loss, score, rate)]
-    assert drawn[0]["train"][0] == [10, 3.0]
-    assert drawn[0]["train"][1][1] != drawn[0]["train"][1][1]  # infinite: a gap
+    drawn = [{line.get_label(): line.get_xydata().tolist() for line in axes.lines} for axes in figure.axes]
+    assert drawn[0]["training"][0] == [10, 3.0]
+    assert drawn[0]["training"][1][1] != drawn[0]["training"][1][1]  # infinite: a gap
     assert drawn[0]["validation"] == [[10, 2.5], [20, 2.0]]
     assert drawn[1] == {"BLEU": [[10, 1.5], [20, 9.5]], "chrF": [[10, 20.0], [20, 30.0]]}
     assert drawn[2] == {"lr": [[10, 1e-3], [20, 2e-3]]}
+    assert drawn[3] == {"tokens per second": [[10, 4000.0]]}
+    assert [bool(axes.get_legend()) for axes in (loss, score, rate, speed)] == [True, True, False, False]
+
+
+def test_a_page_says_in_words_what_its_figures_show() -> None:
+    assert described(POINTS, "score") == "score, over updates: BLEU from 1.5 to 9.5; chrF from 20 to 30"
+    assert described([], "learning rate") == "learning rate, over updates: no point yet"
+    drawn = figures(POINTS)
+    assert len(drawn) == len(PANELS)
+    assert 'aria-label="score, over updates: BLEU from 1.5 to 9.5; chrF from 20 to 30"' in drawn[1]
 
 
 def test_nothing_written_yet_is_an_empty_picture(tmp_path: Path) -> None:
