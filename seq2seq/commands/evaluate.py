@@ -20,6 +20,7 @@ def evaluate(settings: EvaluateConfig) -> float:
         from seq2seq import machine  # torch takes seconds to import: settings are checked first
         from seq2seq.build.evaluation import evaluation_path, evaluation_set, record
         from seq2seq.build.inference import load_run
+        from seq2seq.build.report import report
         from seq2seq.evaluation import evaluate as evaluation
         from seq2seq.evaluation.metrics import check_language
 
@@ -33,6 +34,8 @@ def evaluate(settings: EvaluateConfig) -> float:
     result = evaluation.evaluate(loaded.translator, data.text.src, data.text.tgt, language, settings.bootstrap)
     print(f"{path.name}: update {loaded.info.step:,} of {settings.run}")
     print(evaluation.report(result))
-    evaluation.write(path, result, record(settings, loaded, data))
+    measured = record(settings, loaded, data)
+    page = report(measured, result, data, loaded.config.data, settings.examples)
+    evaluation.write(path, result, measured, page)
     print(f"written to {path}: {', '.join(evaluation.FILES)}")
     return result.scores["BLEU"].value

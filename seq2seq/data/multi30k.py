@@ -78,6 +78,11 @@ def locate(split: str, src: str, tgt: str, *, root: Path | None, cache: Path) ->
     return _fetched(cache, SPLITS[split], src), _fetched(cache, SPLITS[split], tgt)
 
 
+def is_downloaded(split: str, src: str, tgt: str, cache: Path) -> bool:
+    """Whether ``cache`` has the files of a split."""
+    return all((cache / f"{SPLITS[split]}.{language}.gz").is_file() for language in (src, tgt))
+
+
 def _check_known(kind: str, name: str, valid: Collection[str]) -> None:
     if name not in valid:
         hint = did_you_mean(name.lower(), valid)

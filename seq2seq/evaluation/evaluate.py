@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 from seq2seq.decoding.translator import Translation, Translator
 from seq2seq.evaluation.metrics import Score, all_scores, bleu
 from seq2seq.evaluation.teacher_forcing import perplexity, teacher_forced_loss
-from seq2seq.runs.layout import ALIGNMENTS, SCORES, TRANSLATIONS
+from seq2seq.runs.layout import ALIGNMENTS, REPORT, SCORES, TRANSLATIONS
 from seq2seq.storage.atomic import atomic_directory, write_json, write_text
 from seq2seq.tables import table
 from seq2seq.text.words import token_bleu
 
-FILES = SCORES, TRANSLATIONS, ALIGNMENTS
+FILES = SCORES, TRANSLATIONS, ALIGNMENTS, REPORT
 
 
 class ShortlistEffect(NamedTuple):
@@ -91,29 +91,35 @@ def report(result: Evaluation) -> str:
     for number, (name, score) in enumerate(result.scores.items(), 1):
         interval = f"[{score.interval[0]:.1f}, {score.interval[1]:.1f}]" if score.interval else ""
         rows.append((name, f"{score.value:.2f}", interval, f"signature {number}"))
-    rows += [
-        ("tok_bleu", f"{result.tok_bleu:.2f}", "", "torchtext's, not comparable with BLEU"),
-        ("length ratio", f"{result.length_ratio:.3f}", "", f"brevity penalty {result.brevity_penalty:.3f}"),
-        ("perplexity", f"{result.teacher_forced_ppl:.2f}", "", "teacher-forced, a target token"),
-        ("sentences/s", f"{result.sentences_per_second:.1f}", "", f"{result.sentences:,} sentences"),
-    ]
-    if result.shortlist:
-        unchanged, difference = result.shortlist
-        rows += [
-            ("unchanged", f"{100 * unchanged:.1f}%", "", "of the sentences, by the shortlist"),
-            ("BLEU gained", f"{difference:+.2f}", "", "by the shortlist"),
-        ]
-    if result.truncated:
-        rows.append(("truncated", f"{result.truncated:,}", "", "sources, at decode.max_src_tokens"))
+    rows += [(name, value, "", meaning) for name, value, meaning in measures(result)]
     signatures = [f"{number} {score.signature}" for number, score in enumerate(result.scores.values(), 1)]
     return "\n".join([*table(rows, "<><<"), *signatures])
 
 
-def write(directory: Path, result: Evaluation, record: Mapping[str, Any]) -> None:
+def measures(result: Evaluation) -> list[tuple[str, str, str]]:
+    """What else than scores was measured, for people: name, value and meaning."""
+    rows = [
+        ("tok_bleu", f"{result.tok_bleu:.2f}", "torchtext's, not comparable with BLEU"),
+        ("length ratio", f"{result.length_ratio:.3f}", f"brevity penalty {result.brevity_penalty:.3f}"),
+        ("perplexity", f"{result.teacher_forced_ppl:.2f}", "teacher-forced, a target token"),
+        ("sentences/s", f"{result.sentences_per_second:.1f}", f"{result.sentences:,} sentences"),
+    ]
+    if result.shortlist:
+        unchanged, difference = result.shortlist
+        rows += [
+            ("unchanged", f"{100 * unchanged:.1f}%", "of the sentences, by the shortlist"),
+            ("BLEU gained", f"{difference:+.2f}", "by the shortlist"),
+        ]
+    if result.truncated:
+        rows.append(("truncated", f"{result.truncated:,}", "sources, at decode.max_src_tokens"))
+    return rows
+
+
+def write(directory: Path, result: Evaluation, record: Mapping[str, Any], page: str) -> None:
     """Write the results and the ``record`` of how they were measured; an earlier equal evaluation is replaced.
 
-    ``directory`` then has scores.json and, with a line for each sentence, translations.txt and alignments.txt
-    (Pharaoh's format).
+    ``directory`` then has scores.json, report.html (``page``) and, with a line for each sentence, translations.txt
+    and alignments.txt (Pharaoh's format).
     """
     fields = {**record, **result._asdict(), "scores": {name: s._asdict() for name, s in result.scores.items()}}
     del fields["translations"], fields["shortlist"]
@@ -127,6 +133,7 @@ def write(directory: Path, result: Evaluation, record: Mapping[str, Any]) -> Non
         write_json(temporary / SCORES, fields)
         for name, text in texts.items():
             write_text(temporary / name, text + "\n")
+        write_text(temporary / REPORT, page)
 
 
 def pharaoh(translation: Translation) -> str:

@@ -66,6 +66,18 @@ def signatures(tgt_language: str = "") -> dict[str, str]:
     return {name: str(metric.get_signature()) for name, metric in metrics.items()}
 
 
+def sentence_chrf(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
+    """chrF2 of each line."""
+    metric = CHRF()
+    pairs = zip(hypotheses, references, strict=True)
+    return [float(metric.sentence_score(hypothesis, [reference]).score) for hypothesis, reference in pairs]
+
+
+def corpus_bleu(hypotheses: Sequence[str], references: Sequence[str], tgt_language: str, bootstrap: int) -> Score:
+    """``bleu`` with its signature and, by ``bootstrap`` resamples, its 95% interval."""
+    return _score("BLEU", BLEU(trg_lang=tgt_language), hypotheses, references, bootstrap)
+
+
 def all_scores(
     hypotheses: Sequence[str], references: Sequence[str], tgt_language: str = "", bootstrap: int = 0
 ) -> dict[str, Score]:

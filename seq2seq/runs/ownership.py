@@ -48,7 +48,7 @@ BROWSERS = r"(.*/)?(\.DS_Store|Thumbs\.db)"  # what browsers of files leave ever
 IN_TOKENIZER = rf"(joint|src|tgt)\.(subwords|words)|{re.escape(LEXICON)}"
 IN_CHECKPOINT = rf"{_any(WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER)}|{TOKENIZER}/({IN_TOKENIZER})"
 IN_BEST = _any(INFO, CARD)  # of what a run changes in a checkpoint that is already there
-IN_EVALUATION = _any(SCORES, TRANSLATIONS, ALIGNMENTS)
+IN_EVALUATION = _any(SCORES, TRANSLATIONS, ALIGNMENTS, REPORT)
 
 
 def _is_own(directory: Path, file: Path) -> bool:

@@ -518,6 +518,7 @@ class EvaluateConfig:
     bootstrap: int = count(
         1000, "bootstrap resamples for the confidence intervals; 0: no intervals", low=0, high=100_000
     )
+    examples: int = count(10, "how many of the worst and of the best sentences report.html shows", low=0, high=20)
     decode: DecodeConfigOverrides = section(DecodeConfigOverrides)
     machine: MachineConfig = section(MachineConfig)
 

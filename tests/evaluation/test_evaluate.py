@@ -118,7 +118,10 @@ def test_the_record_says_what_was_measured_and_how(run: Path) -> None:
     assert set(first["scores"]["chrF2"]) == {"value", "signature", "interval"}
     directory = run / "evaluation" / "test_beam-3"
     before = {path.name: path.read_bytes() for path in directory.iterdir()}
-    assert set(before) == {"scores.json", "translations.txt", "alignments.txt"}
+    assert set(before) == {"scores.json", "translations.txt", "alignments.txt", "report.html"}
+    page = before["report.html"].decode()
+    assert f"60 pairs of {data / 'train.src'}" in page
+    assert first["scores"]["BLEU"]["signature"] in page
     (directory / "translations.txt").write_text("spoiled")
     again = evaluated(run, "split=test", "decode.beam_size=3", "decode.workers=2")["test_beam-3"]
     assert again["scores"] == first["scores"]
@@ -136,7 +139,7 @@ def test_the_table_fits_and_says_what_was_written(run: Path, capsys: pytest.Capt
     assert {line.split("  ")[0].strip() for line in lines} >= {"BLEU", "chrF2", "TER", "perplexity", "truncated"}
     assert len([line for line in lines if "|version:" in line]) == 4
     path = run / "evaluation" / name
-    assert written == f"written to {path}: scores.json, translations.txt, alignments.txt"
+    assert written == f"written to {path}: scores.json, translations.txt, alignments.txt, report.html"
     assert {file.name for file in path.iterdir()} == set(written.rpartition(": ")[2].split(", "))
 
 
@@ -184,7 +187,7 @@ def test_what_is_not_finite_is_written_as_text(tmp_path: Path) -> None:
         raise AssertionError(constant)
 
     result = evaluate(letters_translator(beam_size=1), ["a b c"], ["b a"], "", 0)
-    write(tmp_path / "evaluation", result._replace(teacher_forced_ppl=math.inf), {})
+    write(tmp_path / "evaluation", result._replace(teacher_forced_ppl=math.inf), {}, "")
     scores = json.loads((tmp_path / "evaluation" / "scores.json").read_text(), parse_constant=refused)
     assert scores["teacher_forced_ppl"] == "inf"
 
