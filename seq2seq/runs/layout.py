@@ -25,7 +25,7 @@ WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER, RESULT, SOURCES = (
     "sources.json",
 )
 ROWS, SAMPLES, EVENTS, CURVES = "metrics.jsonl", "samples.jsonl", "events.out.tfevents.*", "curves.png"
-CORPUS, REPORT, CARD = "corpus.json", "report.html", "README.md"  # the card is in best/; evaluations have a report too
+CORPUS, REPORT, CARD = "corpus.json", "report.html", "README.md"  # the card is in best/
 EVALUATIONS = "evaluation"
 SCORES, TRANSLATIONS, ALIGNMENTS = "scores.json", "translations.txt", "alignments.txt"  # of an evaluation
 LOCATION = ("name", "data.download_dir", "data.cache_dir", "data.verify")
