@@ -41,7 +41,7 @@ def importers(package: str) -> set[str]:
     [
         ("sentencepiece", {"text/subwords.py"}),
         ("torchtext", {"text/words.py"}),
-        ("sacrebleu", {"evaluation/metrics.py"}),
+        ("sacrebleu", {"evaluation/metrics.py", "evaluation/significance.py"}),
         ("zstandard", {"data/lines.py"}),
         ("torch.utils.tensorboard", {"training/tracker.py"}),
         ("matplotlib", {"decoding/heatmap.py", "pages/charts.py", "report/curves.py"}),

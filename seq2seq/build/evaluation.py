@@ -28,7 +28,7 @@ class EvaluationSet(NamedTuple):
     """Sentences with their references."""
 
     name: str
-    files: dict[str, str]  # path → SHA-256
+    files: dict[str, str]  # absolute path → SHA-256
     text: ParallelText
 
 
@@ -77,12 +77,14 @@ def _own_files(settings: EvaluateConfig) -> EvaluationSet:
     text = corpus.read_parallel(source, reference)
     files = _hashes((source, reference))
     stem = re.sub(r"[^\w.+-]", "-", source.name)[:60]
-    content = hashlib.sha256(" ".join(files[str(path)] for path in (source, reference)).encode()).hexdigest()
+    content = hashlib.sha256(
+        " ".join(files[str(path.absolute())] for path in (source, reference)).encode()
+    ).hexdigest()
     return EvaluationSet(f"{stem}-{content[:8]}", files, text)
 
 
 def _hashes(paths: tuple[Path, ...]) -> dict[str, str]:
-    return {str(path): sha256(path) for path in paths}
+    return {str(path.absolute()): sha256(path) for path in paths}
 
 
 def evaluation_path(settings: EvaluateConfig, loaded: LoadedRun, name: str) -> Path:

@@ -19,6 +19,7 @@ COMMANDS = {
     "tune": "search for good settings",
     "check-data": "check a corpus before training on it",
     "runs": "compare runs in a table",
+    "compare": "compare evaluations sentence by sentence, with tests of significance",
 }
 
 
@@ -104,6 +105,8 @@ def _imported(name: str) -> Callable[[], None]:
         from seq2seq.commands import tune as command  # type: ignore[no-redef]
     elif name == "check-data":
         from seq2seq.commands import check_data as command  # type: ignore[no-redef]
+    elif name == "compare":
+        from seq2seq.commands import compare as command  # type: ignore[no-redef]
     else:
         from seq2seq.commands import runs as command  # type: ignore[no-redef]
     return command.main

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seq2seq.commands.flags import flags_of
+from seq2seq.commands.flags import WITHOUT_HYDRA, flags_of
 from seq2seq.settings import reference
 
 # The word is taken from the line itself, since bash splits words at "=". Where bash inserts only the part after
@@ -44,7 +44,7 @@ def words(command: str) -> list[str]:
     offered = [flag.name for flag in flags_of(command)]
     for group in reference.GROUPS_OF.get(name, ()):
         offered += [f"{group}={option.name}" for option in reference.options(group)]
-    for section in reference.all_sections(name) if command != "runs" else []:
+    for section in reference.all_sections(name) if command not in WITHOUT_HYDRA else []:
         for leaf in section.settings:
             choices = ("true", "false") if leaf.type is bool else leaf.metadata["choices"]
             offered += [f"{leaf.key}={choice}" for choice in choices or ("",)]

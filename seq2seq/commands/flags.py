@@ -32,6 +32,9 @@ HYDRA = (
     Flag("--hydra-help", "", "Hydra's own help"),
 )
 TENSORBOARD = Flag("--tensorboard", "", "then start TensorBoard there; its tab HPARAMS compares the runs")
+SPLIT = Flag("--split", "", "name of the evaluation, as in runs/x/evaluation/NAME; test if left out", "NAME")
+HTML = Flag("--html", "", "also write a page: the same, with more sentences and with curves", "FILE")
+WITHOUT_HYDRA = {"runs": (TENSORBOARD,), "compare": (SPLIT, HTML)}
 ONE_OF = {"--multirun", "--cfg", "--info"}
 
 
@@ -70,7 +73,7 @@ def flags_of(command: str) -> tuple[Flag, ...]:
     """The flags that a command takes."""
     sweep = (MULTIRUN,) if command in ("train", "evaluate") else ()
     own = (CONFIG_DIR,) if command in ("train", "tune", "check-data") else ()
-    return (*sweep, *own, *(HYDRA if command != "runs" else (TENSORBOARD,)), *COMMON)
+    return (*sweep, *own, *WITHOUT_HYDRA.get(command, HYDRA), *COMMON)
 
 
 def value_of(name: str, arguments: Sequence[str]) -> list[str]:

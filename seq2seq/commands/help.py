@@ -12,7 +12,18 @@ from seq2seq.settings import reference
 from seq2seq.settings.reference import EXPERIMENT, GROUPS_OF, Section
 from seq2seq.settings.schema import COMMANDS, Leaf, written
 
-RUNS = "Compare runs in a table: what they differ in, scores, updates and time; the best first."
+PATHS = {
+    "runs": (
+        "[DIR ...]",
+        "Compare runs in a table: what they differ in, scores, updates and time; the best first.",
+    ),
+    "compare": (
+        "DIR DIR [DIR ...]",
+        "Compare evaluations of one test set with the first: scores, paired tests of significance by sacreBLEU, "
+        "the sentences that differ most, settings. Each DIR is a run or one of its evaluations.",
+    ),
+}
+"""Commands that take paths instead of settings → how they are called, and what they do."""
 EXAMPLES = {
     "train": (
         "seq2seq train experiment=phrasebook",
@@ -44,6 +55,11 @@ EXAMPLES = {
         "prune_after=null",
     ),
     "runs": ("seq2seq runs", "seq2seq runs runs/a runs/b", "seq2seq runs runs/search --tensorboard"),
+    "compare": (
+        "seq2seq compare runs/a runs/b",
+        "seq2seq compare runs/a runs/b runs/c --split valid --html comparison.html",
+        "seq2seq compare runs/a/evaluation/test runs/a/evaluation/test_beam-1",
+    ),
 }
 COLUMN = 32  # where explanations begin
 AS_TRAIN = {
@@ -58,9 +74,9 @@ def text(command: str, *directories: Path) -> str:
     name = command.replace("-", "_")
     schema = COMMANDS.get(name)
     groups = "[GROUP=OPTION ...] " if name in GROUPS_OF else ""
-    arguments = f"{groups}[KEY=VALUE ...]" if schema else "[DIR ...]"
+    arguments, what = (f"{groups}[KEY=VALUE ...]", reference.doc_of(schema)) if schema else PATHS[name]
     lines = [f"usage: seq2seq {command} [OPTIONS] {arguments}", ""]
-    lines += _wrapped(reference.doc_of(schema) if schema else RUNS, width)
+    lines += _wrapped(what, width)
     lines += ["", "Examples:", *_examples(name, width), "", "Options:"]
     for flag in flags_of(command):
         lines += _entry(", ".join(filter(None, (flag.short, flag.name))) + f" {flag.value}", flag.doc, width)

@@ -40,13 +40,14 @@ def _environment() -> jinja2.Environment:
 
 
 def _script(*names: str) -> Markup:
-    """A ``<script>`` of these assets, and the rule that lets a browser run this script and no other."""
-    text = "\n" + "\n".join(map(asset, names))
-    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
-    return Markup(
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<script type="module">{text}</script>'
-    )
+    """A ``<script>`` of these assets, if any, and the rule that lets a browser run it and no other."""
+    allowed, element = "", ""
+    if names:
+        text = "\n" + "\n".join(map(asset, names))
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        allowed, element = f"; script-src 'sha256-{digest}'", f'\n<script type="module">{text}</script>'
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:{allowed}"
+    return Markup(f'<meta http-equiv="Content-Security-Policy" content="{policy}">{element}')
 
 
 def data(value: Any) -> Markup:
