@@ -35,10 +35,11 @@ def handled(handler: Handler, numbers: Iterable[int] = tuple(SIGNALS)) -> Iterat
 
 def importing() -> AbstractContextManager[None]:
     """In the block Ctrl-C ends the process: libraries swallow an exception that is raised while they load."""
-    return handled(_end, [signal.SIGINT])
+    return handled(end, [signal.SIGINT])
 
 
-def _end(number: int, frame: FrameType | None) -> NoReturn:
+def end(number: int, frame: FrameType | None) -> NoReturn:
+    """A handler: the process ends at once, whatever its threads do."""
     with suppress(OSError):
         os.write(2, f"{INTERRUPTED}\n".encode())
     os._exit(INTERRUPTED_STATUS)

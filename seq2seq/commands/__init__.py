@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "train a translation model",
     "evaluate": "score a trained model on a test set",
     "translate": "translate text with a trained model",
+    "serve": "translate on a page in the browser, and over HTTP",
     "tune": "search for good settings",
     "check-data": "check a corpus before training on it",
     "runs": "compare runs in a table",
@@ -101,6 +102,8 @@ def _imported(name: str) -> Callable[[], None]:
         from seq2seq.commands import evaluate as command  # type: ignore[no-redef]
     elif name == "translate":
         from seq2seq.commands import translate as command  # type: ignore[no-redef]
+    elif name == "serve":
+        from seq2seq.commands import serve as command  # type: ignore[no-redef]
     elif name == "tune":
         from seq2seq.commands import tune as command  # type: ignore[no-redef]
     elif name == "check-data":

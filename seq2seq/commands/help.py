@@ -41,6 +41,11 @@ EXAMPLES = {
         "seq2seq translate run=runs/mine input=text.de output=text.en",
         "seq2seq translate run=runs/mine decode.num_best=5 < text.de",
     ),
+    "serve": (
+        "seq2seq serve run=runs/phrasebook",
+        "seq2seq serve run=[runs/luong,runs/bahdanau]",
+        "seq2seq serve run=runs/mine decode.beam_size=10 port=8080",
+    ),
     "check_data": (
         "seq2seq check-data data=phrasebook",
         "seq2seq check-data data=files data.src=de data.tgt=en data.train.tsv=train.tsv data.valid.tsv=dev.tsv",

@@ -178,6 +178,17 @@ class Translator:
         other.shortlist, other.decode = None, dataclasses.replace(self.decode, shortlist=0)
         return other
 
+    def with_num_best(self, num_best: int) -> Translator:
+        """The same translator, with so many candidates for each line.
+
+        Raises:
+            ConfigError: it is more than the beam.
+        """
+        other = copy.copy(self)
+        other.decode = dataclasses.replace(self.decode, num_best=num_best)
+        check_decode(other.decode)
+        return other
+
     def in_precision(self, precision: Precision) -> Translator:
         """The same translator, with products in another precision."""
         other = copy.copy(self)

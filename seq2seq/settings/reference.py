@@ -22,7 +22,12 @@ GROUPS_OF = {
 }
 """The groups that a command reads. The others have none."""
 TYPES: dict[Any, str] = {int: "integer", float: "number", bool: "true | false", str: "text"}
-TYPES |= {list[int]: "list of integers", list[float]: "list of numbers", list[str]: "list of names"}
+TYPES |= {
+    list[int]: "list of integers",
+    list[float]: "list of numbers",
+    list[str]: "list of names",
+    Any: "name, or list of names",
+}
 
 
 class Section(NamedTuple):

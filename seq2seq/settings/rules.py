@@ -18,6 +18,7 @@ from seq2seq.settings.schema import (
     MachineConfig,
     MixConfig,
     PlateauConfig,
+    ServeConfig,
     TrainConfig,
     leaves,
 )
@@ -39,6 +40,8 @@ def check(settings: Any) -> None:
         raise ConfigError(f"decode.workers={decode.workers}: expected auto, or integer, 0 to 999")
     if isinstance(settings, TrainConfig):
         _check_training(settings)
+    if isinstance(settings, ServeConfig):
+        _check_serving(settings)
 
 
 def check_keys(settings: Any, prefix: str = "") -> None:
@@ -104,6 +107,16 @@ def _check_training(config: TrainConfig) -> None:
     if len(config.optimizer.betas) != 2 or not all(0 <= beta < 1 for beta in config.optimizer.betas):
         raise ConfigError(f"optimizer.betas={config.optimizer.betas}: two numbers, each at least 0 and below 1")
     check_decode(config.decode)
+
+
+def _check_serving(config: ServeConfig) -> None:
+    runs = config.run if isinstance(config.run, list) else [config.run]
+    if not runs or not all(isinstance(run, str | int | float) for run in runs):
+        raise ConfigError(f"run={config.run}: expected a directory, or a list of directories")
+    if repeated := [run for run in config.runs if config.runs.count(run) > 1]:
+        raise ConfigError(f"run={repeated[0]}: given twice")
+    if config.decode.workers not in (None, "auto", "0", "1"):
+        raise ConfigError(f"decode.workers={config.decode.workers}: one process serves; leave it out")
 
 
 def _check_mix(mix: MixConfig) -> None:

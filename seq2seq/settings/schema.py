@@ -537,6 +537,40 @@ class TranslateConfig:
     machine: MachineConfig = section(MachineConfig)
 
 
+@dataclass
+class LimitsConfig:
+    """What one request, and all that wait, may ask for."""
+
+    characters: int = count(5000, "characters of a request", high=10**6)
+    sentences: int = count(100, "sentences of a request", high=10**4)
+    queue: int = count(64, "requests that wait at once; further ones are answered with 503", high=10**4)
+    per_client: int = count(16, "of them from one address; further ones are answered with 429", high=10**4)
+    deadline: float = setting(
+        30.0, "seconds after which a request that still waits is answered with 503", above=0.0, high=3600.0
+    )
+
+
+@dataclass
+class ServeConfig:
+    """Translate on a page in the browser, and for programs over HTTP."""
+
+    run: Any = setting(MISSING, "directory of a run, or of a copy of its best/; of several, to compare: [A,B]")
+    checkpoint: str = choice("which of its checkpoints is used", "best", "last")
+    host: str = setting("127.0.0.1", "address to listen at; 0.0.0.0: for all who reach this machine")
+    port: int = count(8000, "port to listen at; 0: any free one", low=0, high=65535)
+    proxied_as: str | None = setting(
+        None, "the name, such as mt.example.org, under which a reverse proxy on this machine offers the page"
+    )
+    limits: LimitsConfig = section(LimitsConfig)
+    decode: DecodeConfigOverrides = section(DecodeConfigOverrides)
+    machine: MachineConfig = section(MachineConfig)
+
+    @property
+    def runs(self) -> list[str]:
+        """The runs, also if only one is given."""
+        return [str(run) for run in self.run] if isinstance(self.run, list) else [str(self.run)]
+
+
 GROUPS: dict[str, dict[str, type]] = {
     "data": {"phrasebook": PhrasebookConfig, "multi30k": Multi30kConfig, "files": FilesConfig},
     "tokenizer": {"unigram": UnigramConfig, "bpe": BpeConfig, "word": WordConfig},
@@ -558,6 +592,7 @@ COMMANDS: dict[str, type] = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
     "translate": TranslateConfig,
+    "serve": ServeConfig,
     "check_data": CheckConfig,
     "tune": TuneConfig,
 }

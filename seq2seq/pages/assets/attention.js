@@ -9,7 +9,7 @@
 export function drawAttention(place, { src, tgt, weights }) {
   place.classList.add("attention");
   const table = element("table");
-  table.append(element("caption", "Attention: rows are target words, columns are source words"));
+  table.append(element("caption", "Rows: target words; columns: source words"));
   const columns = src.map((word) => {
     const header = element("th");
     header.scope = "col";

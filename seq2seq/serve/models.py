@@ -1,0 +1,64 @@
+"""The models that are served, and what is said of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from seq2seq.build.inference import LoadedRun, load_run
+from seq2seq.decoding.translator import Translator
+from seq2seq.runs.layout import run_of
+from seq2seq.settings.schema import LuongConfig, ServeConfig, TrainConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """A model under the name by which requests ask for it."""
+
+    name: str
+    src: str  # language code
+    tgt: str
+    about: str  # a line on what it is
+    translator: Translator
+
+
+def load_served(settings: ServeConfig) -> list[Served]:
+    """The models of the runs, each by the name of its directory, or by its whole path if two have one name.
+
+    Raises:
+        CheckpointError, ConfigError: as of ``load_run``.
+    """
+    decode = replace(settings.decode, workers="1")  # a process with threads should not fork
+    loaded = [load_run(run, settings.checkpoint, decode, settings.machine) for run in settings.runs]
+    return [
+        Served(name, run.config.data.src, run.config.data.tgt, about(run), run.translator)
+        for name, run in zip(names_of(settings.runs, loaded), loaded, strict=True)
+    ]
+
+
+def names_of(given: Sequence[str], loaded: Sequence[LoadedRun]) -> list[str]:
+    """A name for each run, no name twice."""
+    names = [run_of(run.path.resolve()).name for run in loaded]
+    times = Counter(names)
+    return [name if times[name] == 1 else Path(path).as_posix() for name, path in zip(names, given, strict=True)]
+
+
+def about(run: LoadedRun) -> str:
+    """What the model is, in a line, besides its languages."""
+    weights = sum(parameter.numel() for parameter in run.translator.model.parameters())
+    said = [
+        f"{attention_of(run.config)} attention",
+        f"{weights / 1e6:.1f} million weights",
+        f"update {run.info.step:,}",
+    ]
+    if (bleu := run.info.metrics.get("bleu")) is not None:
+        said.append(f"BLEU {bleu:.1f} in validation")
+    return ", ".join(said)
+
+
+def attention_of(config: TrainConfig) -> str:
+    """The attention's name, as in papers."""
+    name = config.attention.name.capitalize()
+    return f"{name} ({config.attention.score})" if isinstance(config.attention, LuongConfig) else name
