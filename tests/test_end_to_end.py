@@ -20,6 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from seq2seq.build.inference import load_run
+from seq2seq.evaluation.alignment import Gold, alignment_scores, forced_links
 from seq2seq.settings.schema import training_keys
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -51,6 +52,10 @@ def test_each_attention_learns_to_reverse(reversals: Path, attention: list[str])
     assert sum(t.text == line[::-1] for t, line in zip(translations, lines, strict=True)) >= 90
     looked_at = translations[0].candidates[0].weights.argmax(dim=1).tolist()  # reversal, read off the attention
     assert looked_at == sorted(looked_at, reverse=True)
+    mirrored = [{(len(line) // 2 - t, t) for t in range(len(line) // 2 + 1)} for line in lines]
+    pairs, _ = loaded.translator.encode_pairs(lines, [line[::-1] for line in lines])
+    found = forced_links(loaded.translator, pairs, lines, [line[::-1] for line in lines])
+    assert alignment_scores(found, [Gold(links, links) for links in mirrored]).error_rate < 0.5
 
 
 ALL_OPTIONS = [

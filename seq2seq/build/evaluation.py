@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from seq2seq.data import corpus
 from seq2seq.data.corpus import ParallelText
 from seq2seq.errors import ConfigError, DataError
 from seq2seq.evaluation import metrics
+from seq2seq.evaluation.alignment import Gold, read_gold
 from seq2seq.model.seq2seq import parameter_device
 from seq2seq.runs.layout import BEST, EVALUATIONS, run_of
 from seq2seq.runs.ownership import refuse_strangers
@@ -63,6 +65,12 @@ def _require(path: str, remedy: str) -> None:
         raise DataError(f"{path}: no such file or directory; give {remedy}")
 
 
+def _require_file(key: str, path: Path) -> None:
+    _require(str(path), f"another {key}=…")
+    if path.is_fifo():
+        raise ConfigError(f"{key}={path}: a pipe, but the file is read twice; write it to a file first")
+
+
 def _own_files(settings: EvaluateConfig) -> EvaluationSet:
     """The user's files, named after the source file and its content: many files may have the same name."""
     if settings.src_file is None or settings.ref_file is None:
@@ -71,9 +79,7 @@ def _own_files(settings: EvaluateConfig) -> EvaluationSet:
         raise ConfigError(f"src_file={settings.src_file}: give no split= or data_root= with it")
     source, reference = Path(settings.src_file), Path(settings.ref_file)
     for key, path in (("src_file", source), ("ref_file", reference)):
-        _require(str(path), f"another {key}=…")
-        if path.is_fifo():
-            raise ConfigError(f"{key}={path}: a pipe, but the file is read twice; write it to a file first")
+        _require_file(key, path)
     text = corpus.read_parallel(source, reference)
     files = _hashes((source, reference))
     stem = re.sub(r"[^\w.+-]", "-", source.name)[:60]
@@ -83,8 +89,22 @@ def _own_files(settings: EvaluateConfig) -> EvaluationSet:
     return EvaluationSet(f"{stem}-{content[:8]}", files, text)
 
 
-def _hashes(paths: tuple[Path, ...]) -> dict[str, str]:
+def _hashes(paths: Iterable[Path]) -> dict[str, str]:
     return {str(path.absolute()): sha256(path) for path in paths}
+
+
+def gold_links(settings: EvaluateConfig, text: ParallelText) -> list[Gold] | None:
+    """The links between the words of ``text`` that people have found, if there is a file of them.
+
+    Raises:
+        ConfigError: it is a pipe.
+        DataError: it is missing, malformed or does not fit the text.
+    """
+    if settings.gold_alignments is None:
+        return None
+    path = Path(settings.gold_alignments)
+    _require_file("gold_alignments", path)
+    return read_gold(path, text.src, text.tgt, settings.gold_first_word)
 
 
 def evaluation_path(settings: EvaluateConfig, loaded: LoadedRun, name: str) -> Path:
@@ -111,12 +131,13 @@ def evaluation_path(settings: EvaluateConfig, loaded: LoadedRun, name: str) -> P
 def record(settings: EvaluateConfig, loaded: LoadedRun, data: EvaluationSet) -> dict[str, Any]:
     """A record of how the evaluation was measured, as plain values."""
     translator = loaded.translator
+    gold = (Path(settings.gold_alignments),) if settings.gold_alignments else ()
     return {
         "run": settings.run,
         "checkpoint": str(loaded.path),
         "update": loaded.info.step,
         "data": data.name,
-        "files": data.files,
+        "files": {**data.files, **_hashes(gold)},
         "languages": [loaded.config.data.src, loaded.config.data.tgt],
         "decode": vars(translator.decode),
         "device": str(parameter_device(translator.model)),

@@ -21,7 +21,7 @@ from seq2seq.runs.checkpoint import (
 )
 from seq2seq.runs.layout import CONFIG, TOKENIZER, located, run_of
 from seq2seq.settings.compose import overridden, read_train_config
-from seq2seq.settings.rules import check
+from seq2seq.settings.rules import check, check_unknown_words
 from seq2seq.settings.schema import DecodeConfigOverrides, MachineConfig, TrainConfig, keys_of
 from seq2seq.text.lexicon import LEXICON, Lexicon
 from seq2seq.text.tokenizer_pair import TokenizerPair
@@ -46,8 +46,8 @@ def load_run(
 
     Raises:
         CheckpointError: it is missing, damaged, of another version or has weights that are not finite.
-        ConfigError: the settings of search contradict each other, the run has no lexicon for ``decode.shortlist``,
-            or the machine has no such device or precision.
+        ConfigError: the settings of search contradict each other or do not fit the run's tokenizer, the run has no
+            lexicon for ``decode.shortlist``, or the machine has no such device or precision.
     """
     computer = computer or MachineConfig()
     path = checkpoint_path(Path(run), checkpoint)
@@ -60,6 +60,7 @@ def load_run(
     check_finite(path, net)
     device = machine.resolve_device(computer.device)
     decode = overridden(config.decode, overrides or DecodeConfigOverrides())
+    check_unknown_words(decode, config.tokenizer)
     measured = shapes(config.model, len(pair.tgt))
     precision = search_precision(computer, device, measured, info.bleu_losses)
     shortlist = _shortlist(path, pair, decode.shortlist) if decode.shortlist else None

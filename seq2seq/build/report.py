@@ -11,8 +11,7 @@ from seq2seq.build.data import training_corpora
 from seq2seq.build.evaluation import EvaluationSet
 from seq2seq.data import multi30k
 from seq2seq.data.corpus import stream
-from seq2seq.decoding.translator import Translation
-from seq2seq.decoding.word_attention import word_attention
+from seq2seq.decoding.word_attention import WordAttention
 from seq2seq.errors import ConfigError, DataError
 from seq2seq.evaluation.evaluate import Evaluation, measures
 from seq2seq.report.evaluation import Attention, Lines, evaluation_page
@@ -26,15 +25,13 @@ def report(
     record: Mapping[str, Any], result: Evaluation, data: EvaluationSet, training: DataConfig, examples: int
 ) -> str:
     """The text of an evaluation's report.html; words are counted in the text of ``training`` if it is there."""
-    translations = result.translations
-    hyp = [translation.text for translation in translations]
-    lines = Lines(data.text.src, data.text.tgt, hyp, lambda i: _attention(translations[i]))
+    hyp = [translation.text for translation in result.translations]
+    lines = Lines(data.text.src, data.text.tgt, hyp, lambda i: _attention(result.attention[i]))
     return evaluation_page(record, result.scores, measures(result), lines, _words(training), examples)
 
 
-def _attention(translation: Translation) -> Attention:
-    src, tgt, weights = word_attention(translation)
-    return Attention(src, tgt, weights.tolist())
+def _attention(words: WordAttention) -> Attention:
+    return Attention(words.src, words.tgt, words.weights.tolist())
 
 
 def _words(data: DataConfig) -> TrainingWords | str:

@@ -18,7 +18,7 @@ def evaluate(settings: EvaluateConfig) -> float:
     """Print a table of scores and write the evaluation; returns the BLEU, for sweeps over decode.*."""
     with importing():
         from seq2seq import machine  # torch takes seconds to import: settings are checked first
-        from seq2seq.build.evaluation import evaluation_path, evaluation_set, record
+        from seq2seq.build.evaluation import evaluation_path, evaluation_set, gold_links, record
         from seq2seq.build.inference import load_run
         from seq2seq.build.report import report
         from seq2seq.evaluation import evaluate as evaluation
@@ -31,11 +31,13 @@ def evaluate(settings: EvaluateConfig) -> float:
     check_language(language)
     data = evaluation_set(settings, loaded.config.data)
     path = evaluation_path(settings, loaded, data.name)
-    result = evaluation.evaluate(loaded.translator, data.text.src, data.text.tgt, language, settings.bootstrap)
+    gold = gold_links(settings, data.text)
+    src, ref = data.text.src, data.text.tgt
+    result = evaluation.evaluate(loaded.translator, src, ref, language, settings.bootstrap, gold)
     print(f"{path.name}: update {loaded.info.step:,} of {settings.run}")
     print(evaluation.report(result))
     measured = record(settings, loaded, data)
     page = report(measured, result, data, loaded.config.data, settings.examples)
-    evaluation.write(path, result, measured, page)
-    print(f"written to {path}: {', '.join(evaluation.FILES)}")
+    written = evaluation.write(path, result, measured, page, settings.weights)
+    print(f"written to {path}: {', '.join(written)}")
     return result.scores["BLEU"].value

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
+import matplotlib as mpl
+import numpy as np
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -36,7 +39,9 @@ def attention_heatmap(
     figure = Figure(figsize=(min(max(width, 3.0), 24), min(max(height, 2.5), 24)), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    image = axes.imshow(weights.numpy(), cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+    edges = [np.arange(size + 1) - 0.5 for size in (len(src_labels), len(tgt_labels))]  # cells have whole numbers
+    cells = axes.pcolormesh(*edges, weights.numpy(), cmap="Blues", vmin=0.0, vmax=1.0)
+    axes.invert_yaxis()  # the first row is on top
     family = [font for font in FONTS if font in installed]  # each letter comes from the first font that has it
     axes.set_xticks(range(len(src_labels)), src_labels, rotation=60, ha="right", family=family, parse_math=False)
     axes.set_yticks(range(len(tgt_labels)), tgt_labels, family=family, parse_math=False)
@@ -44,8 +49,15 @@ def attention_heatmap(
     axes.set_title(title, parse_math=False)
     axes.set_xlabel("source")
     axes.set_ylabel("translation")
-    figure.colorbar(image, ax=axes, label="attention weight")
+    figure.colorbar(cells, ax=axes, label="attention weight")
     return figure
+
+
+def write_heatmap(path: Path, weights: Tensor, src_words: Sequence[str], tgt_words: Sequence[str]) -> None:
+    """Write the picture as .png or .svg, as its name ends. In an SVG, text is text; equal pictures are equal."""
+    figure = attention_heatmap(weights, src_words, tgt_words)
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "heatmap"}):
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def _shortened(piece: str, longest: int = 40) -> str:

@@ -8,10 +8,10 @@ import logging
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from seq2seq.data.lines import LONGEST_LINE, line_too_long
 from seq2seq.decoding.translator import Translation, Translator
@@ -69,16 +69,24 @@ def writing(path: str | None) -> Iterator[TextIO]:
         with _opened(Path(path), "w") as file:
             yield file
     else:
-        with _replacing(Path(path).resolve()) as file:  # a link stays a link
+        with replacing(Path(path)) as file:
             yield file
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[TextIO]:
+def replacing(path: Path, mode: str = "x") -> Iterator[Any]:
+    """A new file, of text or in ``mode`` "xb" of bytes, that becomes ``path`` once the block has ended well.
+
+    If the block fails, it is kept, and a message names it.
+
+    Raises:
+        DataError: it can't be opened.
+    """
+    path = path.resolve()  # a link stays a link
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     with naming(path, temporary):
         try:
-            with _opened(temporary, "x", path) as file:
+            with _opened(temporary, mode, path) as file:
                 yield file
         except BaseException:
             if temporary.exists() and temporary.stat().st_size == 0:
@@ -91,9 +99,10 @@ def _replacing(path: Path) -> Iterator[TextIO]:
         temporary.replace(path)
 
 
-def _opened(path: Path, mode: str, name: Path | None = None) -> TextIO:
+def _opened(path: Path, mode: str, name: Path | None = None) -> Any:
+    as_text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "errors": "replace", "newline": "\n"}
     try:
-        return path.open(mode, encoding="utf-8", errors="replace", newline="\n")  # type: ignore[return-value]
+        return path.open(mode, **as_text)
     except OSError as error:
         raise DataError(f"{name or path}: can't be opened ({error.strerror})") from None
 
@@ -116,13 +125,17 @@ def typed(prompt: str) -> Iterator[str]:
 
 
 def translate_stream(
-    translator: Translator, lines: Iterator[str], output: TextIO, chunk_lines: int, heatmaps: Path | None = None
+    translator: Translator,
+    lines: Iterator[str],
+    output: TextIO,
+    chunk_lines: int,
+    also: Callable[[int, Translation], object] | None = None,
 ) -> None:
     """Translate ``chunk_lines`` lines at a time, fewer if they are long.
 
     With num_best > 1, a line in gives num_best lines out. Their columns, with tabs between, are the input line's
-    number, the rank, the score and the text. The attention of the best translation of line n is drawn as n.png in
-    the directory ``heatmaps``.
+    number, the rank, the score and the text. ``also`` is called with the number and the
+    translations of each line in.
     """
     number = truncated = 0
     for chunk in _chunks(lines, chunk_lines):
@@ -130,8 +143,8 @@ def translate_stream(
             number += 1
             truncated += translation.truncated
             output.write(formatted(translation, number, translator.decode.num_best))
-            if heatmaps is not None and translation.text:
-                draw_attention(translation, heatmaps / f"{number}.png")
+            if also:
+                also(number, translation)
         output.flush()
     if truncated:
         logger.warning("%d of %d lines were cut at %d tokens", truncated, number, translator.decode.max_src_tokens)
@@ -149,15 +162,6 @@ def _chunks(lines: Iterator[str], chunk_lines: int) -> Iterator[list[str]]:
             chunk, size = [], 0
     if chunk:
         yield chunk
-
-
-def draw_attention(translation: Translation, path: Path) -> None:
-    """Write the attention of the best translation as a picture."""
-    from seq2seq.decoding.heatmap import attention_heatmap  # with matplotlib, which is slow to import
-
-    best = translation.candidates[0]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    attention_heatmap(best.weights, translation.src_pieces, best.pieces).savefig(path)
 
 
 def formatted(translation: Translation, number: int, num_best: int) -> str:

@@ -18,6 +18,7 @@ from seq2seq.data.loader import bucket
 from seq2seq.decoding.prepared import PreparedModel
 from seq2seq.decoding.search import Hypothesis, SpecialTokens, max_length, search
 from seq2seq.decoding.shortlist import Shortlist
+from seq2seq.decoding.word_attention import WordAttention, word_attention
 from seq2seq.decoding.workers import check_workers, largest_batch, num_workers, searched
 from seq2seq.model.seq2seq import Seq2Seq, parameter_device
 from seq2seq.precision import FP32, Precision
@@ -37,7 +38,7 @@ class Candidate(NamedTuple):
         text: plain text, without line breaks.
         score: by which search ranks: the log-probability with its length and coverage penalties.
         log_prob: natural logarithm of the text's probability, given the source.
-        pieces: the words or subwords of the text.
+        pieces: the words or subwords of the text; with ``replace_unk``, also what takes the place of <unk>.
         weights: attention weights (pieces, source pieces); each row sums to 1.
     """
 
@@ -98,7 +99,8 @@ class Translator:
         self.decode = decode
         self.precision = precision
         self.shortlist = shortlist
-        self._special = SpecialTokens(BOS, EOS, (PAD, BOS) if decode.allow_unk else (PAD, BOS, UNK))
+        allow_unk = decode.allow_unk or decode.replace_unk
+        self._special = SpecialTokens(BOS, EOS, (PAD, BOS) if allow_unk else (PAD, BOS, UNK))
         self._prepared: PreparedModel | None = None
 
     def prepare(self) -> PreparedModel:
@@ -134,7 +136,7 @@ class Translator:
                 for j, hypotheses in zip(batch, best, strict=True):
                     i = filled[j]
                     pieces = self.tokenizers.src.pieces([*src[i], EOS])
-                    candidates = [self._candidate(hypothesis) for hypothesis in hypotheses]
+                    candidates = [self._candidate(hypothesis, lines[i]) for hypothesis in hypotheses]
                     results[i] = results[i]._replace(src_pieces=pieces, candidates=candidates)
                 if advance:
                     advance(len(batch))
@@ -205,12 +207,26 @@ class Translator:
         start = prepared.encode(src, mask.to(device), words)
         return search(prepared.step, start, lengths, self.decode, self._special, device, words)
 
-    def _candidate(self, hypothesis: Hypothesis) -> Candidate:
-        tgt = self.tokenizers.tgt
-        return Candidate(
-            tgt.decode(hypothesis.tokens).replace("\n", " "),  # byte pieces could spell a line break
-            hypothesis.score,
-            hypothesis.log_prob,
-            tgt.pieces(hypothesis.tokens),
-            hypothesis.weights,
-        )
+    def _candidate(self, hypothesis: Hypothesis, line: str) -> Candidate:
+        tgt, tokens = self.tokenizers.tgt, hypothesis.tokens
+        pieces, text = tgt.pieces(tokens), tgt.decode(tokens)
+        if self.decode.replace_unk and UNK in tokens:
+            pieces = self._without_unk(hypothesis, pieces, line)
+            text = tgt.join(pieces).text
+        text = text.replace("\n", " ")  # byte pieces could spell a line break
+        return Candidate(text, hypothesis.score, hypothesis.log_prob, pieces, hypothesis.weights)
+
+    def _without_unk(self, hypothesis: Hypothesis, pieces: list[str], line: str) -> list[str]:
+        """``pieces`` with, for each <unk>, the token of ``line`` that it attends to most; </s> is none."""
+        weights = hypothesis.weights[:, :-1].clone()
+        source = self.tokenizers.src.split(line).pieces[: weights.size(1)]
+        weights[:, [not token for token in source]] = -1.0  # subwords that are but a space
+        best = weights.argmax(dim=1).tolist()
+        known = zip(hypothesis.tokens, pieces, best, strict=True)
+        return [source[place] if token == UNK else piece for token, piece, place in known]
+
+    def word_attention(self, translation: Translation, candidate: Candidate | None = None) -> WordAttention:
+        """Attention between the words of a translation, the best if no ``candidate`` is given."""
+        candidate = candidate or translation.candidates[0]
+        src, tgt = self.tokenizers.src.split(translation.source), self.tokenizers.tgt.join(candidate.pieces)
+        return word_attention(candidate.weights, src, tgt)

@@ -6,11 +6,15 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import ZipFile
 
+from seq2seq.decoding.attention_files import write_weights
 from seq2seq.decoding.translator import Translation, Translator
+from seq2seq.decoding.word_attention import WordAttention, pharaoh
+from seq2seq.evaluation.alignment import AlignmentScores, Gold, alignment_scores, forced_links
 from seq2seq.evaluation.metrics import Score, all_scores, bleu
 from seq2seq.evaluation.teacher_forcing import perplexity, teacher_forced_loss
-from seq2seq.runs.layout import ALIGNMENTS, REPORT, SCORES, TRANSLATIONS
+from seq2seq.runs.layout import ALIGNMENTS, ATTENTION, REPORT, SCORES, TRANSLATIONS
 from seq2seq.storage.atomic import atomic_directory, write_json, write_text
 from seq2seq.tables import table
 from seq2seq.text.words import token_bleu
@@ -39,15 +43,23 @@ class Evaluation(NamedTuple):
     seconds: float  # to translate
     sentences_per_second: float
     translations: list[Translation]
+    attention: list[WordAttention]  # of each translation, between its words
     shortlist: ShortlistEffect | None = None  # if one was used
+    alignment: AlignmentScores | None = None  # of the references, if gold links were given
 
 
 def evaluate(
-    translator: Translator, src: Sequence[str], ref: Sequence[str], tgt_language: str, bootstrap: int = 1000
+    translator: Translator,
+    src: Sequence[str],
+    ref: Sequence[str],
+    tgt_language: str,
+    bootstrap: int = 1000,
+    gold: Sequence[Gold] | None = None,
 ) -> Evaluation:
     """Translate the raw lines ``src`` and score them against the raw lines ``ref``.
 
     If the translator has a shortlist, they are translated without it too, and the two are compared.
+    With ``gold`` links between the words of ``src`` and ``ref``, the model's attention is scored against them.
 
     Raises:
         DecodingError: the model's logits are not finite.
@@ -71,7 +83,9 @@ def evaluate(
         seconds=seconds,
         sentences_per_second=len(src) / seconds,
         translations=translations,
+        attention=[translator.word_attention(translation) for translation in translations],
         shortlist=_effect(translator, src, ref, tgt_language, hypotheses, parts.value),
+        alignment=None if gold is None else alignment_scores(forced_links(translator, pairs, src, ref), gold),
     )
 
 
@@ -110,40 +124,43 @@ def measures(result: Evaluation) -> list[tuple[str, str, str]]:
             ("unchanged", f"{100 * unchanged:.1f}%", "of the sentences, by the shortlist"),
             ("BLEU gained", f"{difference:+.2f}", "by the shortlist"),
         ]
+    if result.alignment:
+        error_rate, precision, recall = (f"{100 * value:.2f}" for value in result.alignment)
+        rows.append(("AER", error_rate, f"precision {precision}, recall {recall}, of references"))
     if result.truncated:
         rows.append(("truncated", f"{result.truncated:,}", "sources, at decode.max_src_tokens"))
     return rows
 
 
-def write(directory: Path, result: Evaluation, record: Mapping[str, Any], page: str) -> None:
+def write(
+    directory: Path, result: Evaluation, record: Mapping[str, Any], page: str, weights: bool = False
+) -> list[str]:
     """Write the results and the ``record`` of how they were measured; an earlier equal evaluation is replaced.
 
     ``directory`` then has scores.json, report.html (``page``) and, with a line for each sentence, translations.txt
-    and alignments.txt (Pharaoh's format).
+    and alignments.txt (between words, in Pharaoh's format); with ``weights``, also weights.npz. Their names are
+    returned.
     """
     fields = {**record, **result._asdict(), "scores": {name: s._asdict() for name, s in result.scores.items()}}
-    del fields["translations"], fields["shortlist"]
-    if result.shortlist:
-        fields["shortlist"] = result.shortlist._asdict()
+    del fields["translations"], fields["attention"]
+    for name in ("shortlist", "alignment"):
+        if part := fields.pop(name):
+            fields[name] = part._asdict()
     texts = {
         TRANSLATIONS: "\n".join(translation.text for translation in result.translations),
-        ALIGNMENTS: "\n".join(map(pharaoh, result.translations)),
+        ALIGNMENTS: "\n".join(map(pharaoh, result.attention)),
     }
     with atomic_directory(directory) as temporary:
         write_json(temporary / SCORES, fields)
         for name, text in texts.items():
             write_text(temporary / name, text + "\n")
         write_text(temporary / REPORT, page)
+        if weights:
+            _write_weights(temporary / ATTENTION, result)
+        return [*FILES, ATTENTION] if weights else [*FILES]
 
 
-def pharaoh(translation: Translation) -> str:
-    """Source-target piece pairs, "0-0 1-2 …": each target piece with the source piece it attends to most.
-
-    A target piece that attends most to the source's </s> is left unaligned.
-    """
-    weights = translation.candidates[0].weights
-    if weights.numel() == 0:
-        return ""
-    end = len(translation.src_pieces) - 1
-    pairs = [(src, tgt) for tgt, src in enumerate(weights.argmax(dim=1).tolist()) if src != end]
-    return " ".join(f"{src}-{tgt}" for src, tgt in sorted(pairs))
+def _write_weights(path: Path, result: Evaluation) -> None:
+    with ZipFile(path, "w") as archive:
+        for number, (words, translation) in enumerate(zip(result.attention, result.translations, strict=True), 1):
+            write_weights(archive, number, words, translation, translation.candidates[0])

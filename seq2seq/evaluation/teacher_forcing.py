@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seq2seq.data.batch import Batch, TokenizedPairs
 from seq2seq.data.loader import bucket, gather
@@ -56,6 +56,23 @@ def teacher_forced_loss(model: Seq2Seq, pairs: TokenizedPairs, max_tokens: int, 
         num_tokens += len(batch.places)
     sums = group.sum(torch.tensor([total, num_tokens], dtype=torch.float64))
     return float(sums[0] / sums[1])
+
+
+@torch.inference_mode()
+def teacher_forced_weights(model: Seq2Seq, pairs: TokenizedPairs, max_tokens: int) -> Iterator[tuple[int, Tensor]]:
+    """The number of each pair and the attention weights (T, S) of its T target words, in any order.
+
+    The weights of a word are those of the context from which it is predicted. Their last column is the source's
+    </s>.
+    """
+    model.eval()
+    device = parameter_device(model)
+    for indices in bucket(pairs.src.all_lengths(), pairs.tgt.all_lengths(), max_tokens):
+        batch = gather(pairs, indices).to(device)
+        weights = model(batch.src, batch.src_mask, batch.tgt_in).weights.float().cpu()
+        sizes = zip(pairs.src.lengths(indices).tolist(), pairs.tgt.lengths(indices).tolist(), strict=True)
+        for row, (i, (src_size, tgt_size)) in enumerate(zip(indices.tolist(), sizes, strict=True)):
+            yield i, weights[row, :tgt_size, : src_size + 1]
 
 
 def perplexity(loss: float) -> float:

@@ -27,7 +27,12 @@ WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER, RESULT, SOURCES = (
 ROWS, SAMPLES, EVENTS, CURVES = "metrics.jsonl", "samples.jsonl", "events.out.tfevents.*", "curves.png"
 CORPUS, REPORT, CARD = "corpus.json", "report.html", "README.md"  # the card is in best/
 EVALUATIONS = "evaluation"
-SCORES, TRANSLATIONS, ALIGNMENTS = "scores.json", "translations.txt", "alignments.txt"  # of an evaluation
+SCORES, TRANSLATIONS, ALIGNMENTS, ATTENTION = (  # of an evaluation
+    "scores.json",
+    "translations.txt",
+    "alignments.txt",
+    "weights.npz",
+)
 LOCATION = ("name", "data.download_dir", "data.cache_dir", "data.verify")
 """Settings that, like ``PATHS``, say where things are. They may differ and don't change the results."""
 MATERIAL = (

@@ -10,6 +10,7 @@ from seq2seq.errors import ConfigError
 from seq2seq.runs.card import is_card, is_edited
 from seq2seq.runs.layout import (
     ALIGNMENTS,
+    ATTENTION,
     BEST,
     CARD,
     CONFIG,
@@ -48,7 +49,7 @@ BROWSERS = r"(.*/)?(\.DS_Store|Thumbs\.db)"  # what browsers of files leave ever
 IN_TOKENIZER = rf"(joint|src|tgt)\.(subwords|words)|{re.escape(LEXICON)}"
 IN_CHECKPOINT = rf"{_any(WEIGHTS, INFO, TRAINING, CONFIG, TOKENIZER)}|{TOKENIZER}/({IN_TOKENIZER})"
 IN_BEST = _any(INFO, CARD)  # of what a run changes in a checkpoint that is already there
-IN_EVALUATION = _any(SCORES, TRANSLATIONS, ALIGNMENTS, REPORT)
+IN_EVALUATION = _any(SCORES, TRANSLATIONS, ALIGNMENTS, ATTENTION, REPORT)
 
 
 def _is_own(directory: Path, file: Path) -> bool:

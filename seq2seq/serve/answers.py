@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from seq2seq.decoding.translator import Candidate as Found
 from seq2seq.decoding.translator import Translation as Translated
-from seq2seq.decoding.word_attention import word_attention
+from seq2seq.decoding.translator import Translator
 from seq2seq.errors import did_you_mean
 from seq2seq.serve.models import Served
 from seq2seq.settings.schema import LimitsConfig
@@ -117,16 +117,18 @@ class Problem(BaseModel):
     error: str = Field(description="one line")
 
 
-def described(translation: Translated, attention: bool) -> dict[str, Any]:
+def described(translator: Translator, translation: Translated, attention: bool) -> dict[str, Any]:
     """A ``Translation`` as plain values; with ``attention``, unless it has more than ``MOST_WEIGHTS``."""
-    candidates = [_candidate(translation, one, attention) for one in translation.candidates]
+    candidates = [_candidate(translator, translation, one, attention) for one in translation.candidates]
     return {"source": translation.source, "truncated": translation.truncated, "candidates": candidates}
 
 
-def _candidate(translation: Translated, candidate: Found, attention: bool) -> dict[str, Any]:
+def _candidate(
+    translator: Translator, translation: Translated, candidate: Found, attention: bool
+) -> dict[str, Any]:
     words = None
     if attention and candidate.weights.numel() <= MOST_WEIGHTS:
-        src, tgt, weights = word_attention(translation, candidate)
+        src, tgt, weights = translator.word_attention(translation, candidate)
         rows = [[round(weight, 4) for weight in row] for row in weights.tolist()]
         words = {"src": src, "tgt": tgt, "weights": rows}
     return {

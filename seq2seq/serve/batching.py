@@ -130,7 +130,9 @@ def translated(jobs: Sequence[Job]) -> list[Translations | RefusedError]:
     try:
         translator = first.served.translator.with_num_best(first.num_best)
         found = iter(translator.translate([line for job in jobs for line in job.lines]))
-        return [[described(one, job.attention) for one in islice(found, len(job.lines))] for job in jobs]
+        return [
+            [described(translator, one, job.attention) for one in islice(found, len(job.lines))] for job in jobs
+        ]
     except Exception as error:
         if len(jobs) == 1:
             return [_failure(error)]

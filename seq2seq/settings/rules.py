@@ -19,6 +19,8 @@ from seq2seq.settings.schema import (
     MixConfig,
     PlateauConfig,
     ServeConfig,
+    SubwordConfig,
+    TokenizerConfig,
     TrainConfig,
     leaves,
 )
@@ -107,6 +109,7 @@ def _check_training(config: TrainConfig) -> None:
     if len(config.optimizer.betas) != 2 or not all(0 <= beta < 1 for beta in config.optimizer.betas):
         raise ConfigError(f"optimizer.betas={config.optimizer.betas}: two numbers, each at least 0 and below 1")
     check_decode(config.decode)
+    check_unknown_words(config.decode, config.tokenizer)
 
 
 def _check_serving(config: ServeConfig) -> None:
@@ -154,3 +157,12 @@ def check_decode(decode: DecodeConfig) -> None:
     """Rules over several settings of search."""
     if decode.num_best > decode.beam_size:
         raise ConfigError(f"decode.num_best={decode.num_best}: at most decode.beam_size={decode.beam_size}")
+
+
+def check_unknown_words(decode: DecodeConfig, tokenizer: TokenizerConfig) -> None:
+    """Raise ``ConfigError`` if there is no <unk> that could be replaced."""
+    if decode.replace_unk and isinstance(tokenizer, SubwordConfig) and tokenizer.byte_fallback:
+        raise ConfigError(
+            "decode.replace_unk=true: with tokenizer.byte_fallback=true every word is spelled, and none is <unk>; "
+            "give decode.replace_unk=false, or train with tokenizer=word or tokenizer.byte_fallback=false"
+        )

@@ -401,6 +401,9 @@ class DecodeConfig:
     )
     max_offset: int = count(10, "tokens added to max_ratio × source")
     allow_unk: bool = setting(False, "whether <unk> may be written")
+    replace_unk: bool = setting(
+        False, "write, for each <unk>, the source word that it attends to most; <unk> may then be written"
+    )
     shortlist: int = count(
         0,
         "search over this many most frequent target pieces and, for each source piece, this many likeliest "
@@ -519,6 +522,13 @@ class EvaluateConfig:
         1000, "bootstrap resamples for the confidence intervals; 0: no intervals", low=0, high=100_000
     )
     examples: int = count(10, "how many of the worst and of the best sentences report.html shows", low=0, high=20)
+    weights: bool = setting(False, "write the attention weights of all translations too, as weights.npz")
+    gold_alignments: str | None = setting(
+        None,
+        "file of the words that are aligned in the references, for the alignment error rate: a line for each "
+        "sentence, 0-1 for a sure link of source word 0 and target word 1, 0?1 or 0p1 for a possible one",
+    )
+    gold_first_word: int = count(0, "number of a sentence's first word in gold_alignments", low=0, high=1)
     decode: DecodeConfigOverrides = section(DecodeConfigOverrides)
     machine: MachineConfig = section(MachineConfig)
 
@@ -531,7 +541,13 @@ class TranslateConfig:
     checkpoint: str = choice("which of its checkpoints is used", "best", "last")
     input: str | None = setting(None, "file to read; null: standard input")
     output: str | None = setting(None, "file to write; null: standard output")
+    alignments: str | None = setting(
+        None,
+        "file for the aligned words: for each line written, 0-1 for source word 0 and target word 1, and so on",
+    )
+    weights: str | None = setting(None, "file for the attention weights of each line written, as NumPy's .npz")
     heatmaps: str | None = setting(None, "directory for a picture of the attention of each line")
+    heatmap_format: str = choice("what the pictures are written as", "png", "svg")
     chunk_lines: int = count(1000, "lines that are read, then translated together")
     decode: DecodeConfigOverrides = section(DecodeConfigOverrides)
     machine: MachineConfig = section(MachineConfig)

@@ -15,7 +15,7 @@ import sentencepiece
 from seq2seq.errors import CheckpointError, ConfigError
 from seq2seq.settings.schema import SubwordConfig
 from seq2seq.text.segmentation import BpeDropout, Unigram
-from seq2seq.text.tokenizer import BOS, EOS, PAD, UNK, Sampling
+from seq2seq.text.tokenizer import BOS, EOS, PAD, UNK, Sampling, Spelled
 
 logger = logging.getLogger(__name__)
 
@@ -135,3 +135,13 @@ class SubwordTokenizer:
         """The pieces; "▁" stands for the space before a word."""
         pieces: list[str] = self._processor.id_to_piece(list(ids))
         return pieces
+
+    def split(self, line: str) -> Spelled:
+        """The tokens of ``line`` as they stand there, before normalization."""
+        spans = self._processor.encode(line, return_type="offset_mapping")["offsets"]
+        return Spelled(line, [line[start:end].strip() for start, end in spans], [start for start, _ in spans])
+
+    def join(self, pieces: Sequence[str]) -> Spelled:
+        """The text of ``pieces``; those that are not in the vocabulary stay as they are."""
+        joined = self._processor.decode(list(pieces), return_type="offset_mapping")
+        return Spelled(joined["text"], list(pieces), [start for start, _ in joined["offsets"]])

@@ -19,6 +19,20 @@ class Sampling(NamedTuple):
     dropped (Provilkov et al., 2020)."""
 
 
+class Spelled(NamedTuple):
+    """A text and the tokens that it is made of, those that are not in the vocabulary too.
+
+    Attributes:
+        text: a line that was split, or what was joined.
+        pieces: the tokens. Of a line, subwords are as they stand there, with the spaces around them removed.
+        starts: where in ``text`` each begins, or what it stands for: a space, or the letter that bytes spell.
+    """
+
+    text: str
+    pieces: list[str]
+    starts: list[int]
+
+
 class Tokenizer(Protocol):
     """Text to token ids and back. Ids 0 to 3 are ``SPECIAL_TOKENS``; ``encode`` adds none of them but <unk>."""
 
@@ -33,6 +47,12 @@ class Tokenizer(Protocol):
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """The tokens as they are written in the vocabulary."""
+
+    def split(self, line: str) -> Spelled:
+        """The tokens of ``line``, one for each id that ``encode`` gives."""
+
+    def join(self, pieces: Sequence[str]) -> Spelled:
+        """The text of ``pieces``, as ``decode`` gives it; those not in the vocabulary stay as they are."""
 
     def save(self, path: Path) -> None:
         """Write the file ``path``, from which the class can ``load`` it."""

@@ -22,7 +22,7 @@ from torchtext.data.metrics import bleu_score
 from torchtext.vocab import Vectors, Vocab
 
 from seq2seq.errors import CheckpointError, ConfigError, DataError
-from seq2seq.text.tokenizer import BOS, EOS, PAD, SPECIAL_TOKENS, Sampling
+from seq2seq.text.tokenizer import BOS, EOS, PAD, SPECIAL_TOKENS, Sampling, Spelled
 
 logger = logging.getLogger(__name__)
 
@@ -45,15 +45,16 @@ def split_words(line: str) -> list[str]:
     return tokens
 
 
-def join_words(tokens: Sequence[str]) -> str:
+def join_words(tokens: Sequence[str]) -> Spelled:
     """The text that ``split_words`` split, with single spaces."""
-    text = ""
+    text, starts = "", []
     for token in tokens:
-        if token.startswith(JOINER) and len(token) > 1:
-            text += token[1:]
-        else:
-            text += " " + token
-    return text.removeprefix(" ")
+        joined = token.startswith(JOINER) and len(token) > 1
+        if text and not joined:
+            text += " "
+        starts.append(len(text))
+        text += token[1:] if joined else token
+    return Spelled(text, list(tokens), starts)
 
 
 class WordTokenizer:
@@ -97,11 +98,19 @@ class WordTokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Plain text, without the special tokens except <unk>."""
-        return join_words(self.pieces([i for i in ids if i not in (PAD, BOS, EOS)]))
+        return self.join(self.pieces([i for i in ids if i not in (PAD, BOS, EOS)])).text
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """The tokens, with their joiners."""
         return [self._vocab.itos[i] for i in ids]
+
+    def split(self, line: str) -> Spelled:
+        """The tokens of ``line``, with their joiners."""
+        return Spelled(line, split_words(line), [match.start() for match in _TOKEN.finditer(line)])
+
+    def join(self, pieces: Sequence[str]) -> Spelled:
+        """The text of ``pieces``."""
+        return join_words(pieces)
 
 
 def load_vectors(path: Path, tokens: Sequence[str], size: int) -> tuple[Tensor, Tensor]:

@@ -5,21 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from seq2seq.decoding.translator import Translation
-from seq2seq.decoding.word_attention import spans, word_attention
+from seq2seq.decoding.word_attention import WordAttention
 
 LARGEST = 2500  # cells of a heatmap; beyond that nobody can read it
 LONGEST = 1000  # characters of a text
 
 
-def sample(translation: Translation, reference: str) -> dict[str, Any]:
+def sample(translation: Translation, reference: str, words: WordAttention) -> dict[str, Any]:
     """The texts of a sample, and its attention between words, rounded; None if it is too large or empty."""
     texts = {"source": translation.source, "reference": reference, "translation": translation.text}
-    cells = len(spans(translation.src_pieces)) * len(spans(translation.candidates[0].pieces))
     attention = None
-    if 0 < cells <= LARGEST:
-        src, tgt, weights = word_attention(translation)
-        rounded = [[round(weight, 2) for weight in row] for row in weights.tolist()]
-        attention = {"src": src, "tgt": tgt, "weights": rounded}
+    if 0 < words.weights.numel() <= LARGEST:
+        rounded = [[round(weight, 2) for weight in row] for row in words.weights.tolist()]
+        attention = {"src": words.src, "tgt": words.tgt, "weights": rounded}
     return {**{name: _shortened(text) for name, text in texts.items()}, "attention": attention}
 
 

@@ -19,6 +19,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from seq2seq.decoding.translator import Translation
+from seq2seq.decoding.word_attention import WordAttention
 from seq2seq.runs.layout import CURVES, EVENTS, NO_CHOICES, ROWS, SAMPLES
 from seq2seq.settings.compose import to_yaml
 from seq2seq.settings.schema import TrainConfig, flat, training_keys
@@ -100,13 +101,18 @@ class Tracker:
         self._jsonl.write(json.dumps({**when, "kind": group, **finite}) + "\n")
 
     def samples(
-        self, translations: Sequence[Translation], references: Sequence[str], step: int, group: str = "valid"
+        self,
+        translations: Sequence[Translation],
+        references: Sequence[str],
+        attention: Sequence[WordAttention],
+        step: int,
+        group: str = "valid",
     ) -> None:
         """Write source, reference and translation as text, and the attention of each translation as a picture.
 
         All go into a line of samples.jsonl too, with the attention as numbers.
         """
-        shown = [sample(*pair) for pair in zip(translations, references, strict=False)]
+        shown = [sample(*parts) for parts in zip(translations, references, attention, strict=False)]
         row = {"step": step, "kind": group, "samples": shown}
         self._samples.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
         with self._drawing():

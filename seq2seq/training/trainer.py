@@ -252,7 +252,8 @@ class Trainer:
             best = self.state.best[metric]
             self.tracker.scalars(group, {**metrics, f"best_{metric}": best}, step, self.state.epoch)
             samples = result.translations[: self.settings.num_samples]
-            self.tracker.samples(samples, self.validator.text.tgt, step, group)
+            attention = [self.validator.translator.word_attention(translation) for translation in samples]
+            self.tracker.samples(samples, self.validator.text.tgt, attention, step, group)
             self.tracker.draw_curves(at_most_every=CURVES_EVERY)
         remark = " · best so far" if better else ""
         logger.info("validation after update %d (epoch %d): %s%s", step, self.state.epoch, result, remark)

@@ -1,6 +1,9 @@
 """The picture has the right rows, columns and words, whatever the words are. Warnings are errors here."""
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -8,7 +11,7 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seq2seq.decoding.heatmap import FONTS, attention_heatmap
+from seq2seq.decoding.heatmap import FONTS, attention_heatmap, write_heatmap
 
 NO_LAST_RESORT = FONTS[-1] not in font_manager.get_font_names()  # matplotlib before 3.11
 pytestmark = [
@@ -58,12 +61,12 @@ def test_dollars_do_not_make_a_formula() -> None:
 
 def test_a_row_for_each_target_and_a_column_for_each_source() -> None:
     _, axes, weights = draw(["a", "b", "c"], ["x", "y"])
-    (image,) = axes.get_images()
-    assert torch.equal(torch.tensor(image.get_array()), weights)  # (T, S)
+    (cells,) = axes.collections
+    assert torch.equal(torch.tensor(cells.get_array()), weights)  # (T, S)
     assert list(axes.get_xticks()) == [0, 1, 2]
     assert list(axes.get_yticks()) == [0, 1]
     assert axes.yaxis_inverted()  # the first row is on top
-    assert image.get_clim() == (0.0, 1.0)
+    assert cells.get_clim() == (0.0, 1.0)
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("source", "translation")
 
 
@@ -85,3 +88,19 @@ def test_many_pieces_fit_a_picture_of_bounded_size() -> None:
 def test_long_pieces_are_shortened_and_leave_room() -> None:
     _, axes, _ = draw(["x" * 300], ["y" * 300])  # a figure without room for its axes would warn
     assert labels(axes) == (["x" * 39 + "…"], ["y" * 39 + "…"])
+
+
+def test_an_svg_has_a_cell_for_each_weight_and_words_as_text(tmp_path: Path) -> None:
+    src, tgt = ["Der", "Hund", "</s>"], ["The", "<b>", "$x$", "日本"]
+    weights = torch.randn(len(tgt), len(src)).softmax(dim=1)
+    for name in ("one.svg", "two.svg"):
+        write_heatmap(tmp_path / name, weights, src, tgt)
+    drawn = (tmp_path / "one.svg").read_text(encoding="utf-8")
+    assert drawn == (tmp_path / "two.svg").read_text(encoding="utf-8")
+    texts = [element.text for element in ElementTree.fromstring(drawn).iter() if element.tag.endswith("}text")]
+    assert [text for text in texts if text in {*src, *tgt}] == [*src, *tgt]
+    mesh = re.search(r'<g id="QuadMesh_1">(.*?)</g>', drawn, re.DOTALL)
+    assert mesh
+    assert mesh[1].count("<path") == len(src) * len(tgt)
+    write_heatmap(tmp_path / "one.png", weights, src, tgt)
+    assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")

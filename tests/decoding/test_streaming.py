@@ -18,9 +18,9 @@ from seq2seq.errors import DataError
 LINES = ["a b c", "", "d e f g h", "   ", "l", "b a"]
 
 
-def translated(text: str, chunk_lines: int = 1000, heatmaps: Path | None = None, **decode: object) -> str:
+def translated(text: str, chunk_lines: int = 1000, **decode: object) -> str:
     output = io.StringIO()
-    translate_stream(letters_translator(**decode), io.StringIO(text), output, chunk_lines, heatmaps)  # type: ignore[arg-type]
+    translate_stream(letters_translator(**decode), io.StringIO(text), output, chunk_lines)  # type: ignore[arg-type]
     return output.getvalue()
 
 
@@ -87,13 +87,6 @@ def test_n_best_lists_are_numbered() -> None:
 def test_lines_that_were_cut_are_counted(caplog: pytest.LogCaptureFixture) -> None:
     translated("a b c d\na\nd c b a\n", chunk_lines=1, max_src_tokens=3)
     assert caplog.messages == ["2 of 3 lines were cut at 3 tokens"]
-
-
-def test_a_picture_for_each_line_that_has_words(tmp_path: Path) -> None:
-    translated("a b\n\na b c\n", heatmaps=tmp_path / "new" / "pictures")
-    pictures = {path.name: path.read_bytes() for path in (tmp_path / "new" / "pictures").iterdir()}
-    assert set(pictures) == {"1.png", "3.png"}
-    assert all(picture.startswith(b"\x89PNG") for picture in pictures.values())
 
 
 def test_standard_streams_stay_open(monkeypatch: pytest.MonkeyPatch) -> None:

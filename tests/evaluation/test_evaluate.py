@@ -11,17 +11,20 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-import torch
 from inprocess import status_of
 from reversals import new_trainer, overrides, trained_run, write_reversals
 from small_models import letters_translator
 
 from seq2seq.build.evaluation import evaluation_set
+from seq2seq.build.inference import load_run
+from seq2seq.data import corpus
 from seq2seq.data.corpus import ParallelText
-from seq2seq.decoding.translator import Candidate, Translation, Translator
+from seq2seq.decoding.translator import Translator
 from seq2seq.errors import ConfigError, DataError, DecodingError
-from seq2seq.evaluation.evaluate import evaluate, pharaoh, report, write
+from seq2seq.evaluation.alignment import forced_links
+from seq2seq.evaluation.evaluate import evaluate, report, write
 from seq2seq.evaluation.teacher_forcing import perplexity
 from seq2seq.settings.schema import DecodeConfig, EvaluateConfig, FilesConfig, Multi30kConfig
 from seq2seq.training.validator import Validator
@@ -306,12 +309,60 @@ def test_a_split_that_the_run_lacks() -> None:
         evaluation_set(EvaluateConfig(run="runs/x"), FilesConfig())
 
 
-def test_alignments_by_hand() -> None:
-    weights = torch.tensor([[0.1, 0.7, 0.2], [0.8, 0.1, 0.1], [0.1, 0.2, 0.7]])  # the last looks at </s>
-    candidate = Candidate("x y z", 0.0, 0.0, ["x", "y", "z"], weights)
-    assert pharaoh(Translation("a b", ["a", "b", "</s>"], [candidate], False)) == "0-1 1-0"
-    blank = letters_translator().translate([""])[0]
-    assert pharaoh(blank) == ""
+def test_aligned_words_and_weights_of_every_translation(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluated(own, "weights=true")
+    path = own / "evaluation" / "test"
+    assert capsys.readouterr().out.endswith("alignments.txt, report.html, weights.npz\n")
+    links = (path / "alignments.txt").read_text().split("\n")[:-1]
+    with np.load(path / "weights.npz", allow_pickle=False) as weights:
+        texts = (path / "translations.txt").read_text().split("\n")[:-1]
+        for number, (text, line) in enumerate(zip(texts, links, strict=True), 1):
+            assert weights[f"{number}/tgt"].tolist() == text.split()
+            best = weights[f"{number}/weights"].argmax(axis=1).tolist()
+            end = len(weights[f"{number}/src"]) - 1
+            pairs = sorted((s, t) for t, s in enumerate(best) if s != end)
+            assert line == " ".join(f"{s}-{t}" for s, t in pairs)
+    evaluated(own)
+    assert not (path / "weights.npz").exists()  # replaced by one without
+
+
+def test_the_alignment_error_rate(
+    run: Path, own: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Sure links are those that the model has, in half of the lines, and others in the other half."""
+    loaded = load_run(own)
+    text = corpus.read_parallel(*(run.parents[1] / f"test.{side}" for side in ("src", "tgt")))
+    pairs, _ = loaded.translator.encode_pairs(text.src, text.tgt)
+    found = dict(forced_links(loaded.translator, pairs, text.src, text.tgt))
+    lines, hits, links, sure = [], 0, 0, 0
+    for i in range(len(text)):
+        ours = {f"{s + 1}-{t + 1}" for s, t in found[i]}
+        gold = ours if i % 2 else {"1-1", "2-2"}
+        hits, links, sure = hits + len(ours & gold), links + len(ours), sure + len(gold)
+        lines.append(" ".join(gold))
+    (tmp_path / "gold").write_text("\n".join(lines) + "\n")
+    given = [f"gold_alignments={tmp_path / 'gold'}", "gold_first_word=1"]
+    scores = evaluated(own, *given)["test"]
+    expected = {"error_rate": 1 - 2 * hits / (links + sure), "precision": hits / links, "recall": hits / sure}
+    assert scores["alignment"] == pytest.approx(expected)
+    assert 0 < scores["alignment"]["error_rate"] < 1
+    assert scores["files"][str(tmp_path / "gold")] == hashlib.sha256((tmp_path / "gold").read_bytes()).hexdigest()
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("AER"))
+    assert row.split()[1] == f"{100 * expected['error_rate']:.2f}"
+    assert len(row) <= 80
+    assert "alignment" not in evaluated(own)["test"]
+    assert "AER" not in capsys.readouterr().out
+    line = refused(capsys, f"run={own}", *given[:1])
+    assert line.startswith(f"{tmp_path / 'gold'}:2: ")
+    line = refused(capsys, f"run={own}", "gold_alignments=nothing")
+    assert line == "nothing: no such file or directory; give another gold_alignments=…"
+
+
+def test_unknown_words_are_replaced_on_demand(own: Path) -> None:
+    names = evaluated(own, "decode.replace_unk=true")
+    assert names.keys() == {"test_replace_unk-true"}
+    assert names["test_replace_unk-true"]["decode"]["replace_unk"] is True
+    assert "<unk>" not in (own / "evaluation" / "test_replace_unk-true" / "translations.txt").read_text()
 
 
 def test_perplexity() -> None:

@@ -23,7 +23,8 @@ OWN = [
     *("result.json", "metrics.jsonl", "samples.jsonl", "corpus.json", "report.html", "curves.png"),
     *("events.out.tfevents.1.host.2.3", "tokenizer/joint.subwords"),
     *(f"{name}/{file}" for name in ("best", "last", "previous", "step-3", "step-40") for file in CHECKPOINT),
-    *(f"evaluation/test/{file}" for file in ("scores.json", "translations.txt", "alignments.txt", "report.html")),
+    *(f"evaluation/test/{file}" for file in ("scores.json", "translations.txt", "alignments.txt")),
+    *(f"evaluation/test/{file}" for file in ("report.html", "weights.npz")),
     *(f"evaluation/valid.{end}" for end in ("json", "hyp", "align")),
 ]
 KEPT = [".lock", "train.log", "config.yaml", "sources.json"]

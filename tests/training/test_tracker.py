@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 from seq2seq.decoding.translator import EMPTY, Candidate, Translation
+from seq2seq.decoding.word_attention import WordAttention
 from seq2seq.training.tracker import Tracker, hyperparameters
 
 
@@ -23,7 +24,7 @@ def test_samples_are_numbered_from_1_so_that_they_sort(tmp_path: Path) -> None:
     tracker = Tracker(tmp_path)
     drawn = Candidate("x", 0.0, 0.0, ["x"], torch.ones(1, 1))
     translations = [Translation(f"line {i}", ["a"], [drawn if i == 2 else EMPTY], False) for i in range(1, 11)]
-    tracker.samples(translations, ["reference"] * 10, step=7)
+    tracker.samples(translations, ["reference"] * 10, [WordAttention([], [], torch.zeros(0, 0))] * 10, step=7)
     tracker.close()
     tags = read(tmp_path).Tags()
     names = sorted(tag.removesuffix("/text_summary") for tag in tags["tensors"])
@@ -38,7 +39,8 @@ def test_nothing_comes_before_train_and_validation(tmp_path: Path) -> None:
     tracker = Tracker(tmp_path)
     for kind in ("train", "valid", "average"):
         tracker.scalars(kind, {"loss": 2.0}, 5)
-    tracker.samples([Translation("a", ["a"], [Candidate("x", 0, 0, ["x"], torch.ones(1, 1))], False)], ["x"], 5)
+    translation = Translation("a", ["a"], [Candidate("x", 0, 0, ["x"], torch.ones(1, 1))], False)
+    tracker.samples([translation], ["x"], [WordAttention(["</s>"], ["x"], torch.ones(1, 1))], 5)
     tracker.close()
     tags = read(tmp_path).Tags()
     sections = sorted({tag.partition("/")[0] for tag in tags["scalars"] + tags["images"]})
