@@ -5,7 +5,7 @@ RUN = $(VENV)/bin/python
 PEERS ?= benchmark/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-system test-faults lint types phrasebook settings peers clean
+.PHONY: help train test test-system test-faults lint types phrasebook model notebook settings peers clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -37,6 +37,13 @@ types: $(VENV)/.installed-dev ## check the types (mypy --strict)
 
 phrasebook: $(VENV)/.installed ## generate data/phrasebook/ again from its grammar
 	$(RUN) scripts/generate_phrasebook.py data/phrasebook
+
+model: $(VENV)/.installed ## train the built-in model again and pack it into data/phrasebook/model (two to four minutes)
+	$(RUN) scripts/train.py experiment=phrasebook model.tie_embeddings=all runs_dir=build overwrite=true
+	$(RUN) scripts/pack_model.py build/phrasebook data/phrasebook/model
+
+notebook: $(VENV)/.installed-dev ## run docs/tutorial.py and write docs/tutorial.ipynb with what it shows (two minutes)
+	$(RUN) scripts/run_notebook.py docs/tutorial.py docs/tutorial.ipynb
 
 settings: $(VENV)/.installed ## write docs/settings.md again from the schema of the settings
 	$(RUN) -m seq2seq.commands.help > docs/settings.md

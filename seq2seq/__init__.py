@@ -1,7 +1,8 @@
 """Recurrent sequence-to-sequence translation with attention.
 
-``seq2seq.load("runs/NAME").translate(["Ein Hund läuft."])`` translates with a trained model. Training is a
-command, ``seq2seq train``; so is everything else, and ``seq2seq --help`` lists them.
+``seq2seq.load("runs/NAME").translate(["Ein Hund läuft."])`` translates with a trained model, and
+``seq2seq.load()`` with the one that is built in. Training is a command, ``seq2seq train``; so is everything else,
+and ``seq2seq --help`` lists them.
 """
 
 from __future__ import annotations

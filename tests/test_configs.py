@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,15 @@ from seq2seq.model import ATTENTIONS
 from seq2seq.runs.checkpoint import checkpoint_path
 from seq2seq.runs.layout import run_path
 from seq2seq.settings.compose import load_settings, overridden, read_train_config, register_schemas, to_yaml
-from seq2seq.settings.schema import COMMANDS, GROUPS, DecodeConfig, DecodeConfigOverrides, TrainConfig, flat
+from seq2seq.settings.schema import (
+    COMMANDS,
+    GROUPS,
+    DecodeConfig,
+    DecodeConfigOverrides,
+    TrainConfig,
+    flat,
+    training_keys,
+)
 
 EXPERIMENTS = sorted(path.stem for path in (frame.CONFIGS / "experiment").glob("*.yaml"))
 FILES = [(path.parent.name, path.stem) for path in sorted(frame.CONFIGS.glob("*/*.yaml"))]
@@ -53,6 +62,16 @@ def error_of(*overrides: str, script: str = "train") -> str:
     assert line
     assert "\n" not in line
     return line
+
+
+def test_the_remedies_of_troubleshooting_are_settings() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    named: list[tuple[str, str]] = re.findall(r"`([a-z_.]+)(?:=([a-z0-9.]+))?`", page)
+    keys = {key for key, value in named if "." in key or value}
+    assert keys - {*training_keys(), *GROUPS} == set()
+    assert len(keys) > 30
+    assert {(key, value) for key, value in named if key in GROUPS} <= {*OPTIONS}
+    assert compose("train", [f"{key}={value}" for key, value in named if value and key not in GROUPS])
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

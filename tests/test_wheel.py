@@ -59,21 +59,28 @@ def contents(archive: Path) -> dict[str, bytes]:
         return {name: opened.read(name) for name in opened.namelist()}
 
 
+def below(directory: Path) -> set[str]:
+    """The files in ``directory`` and below, named from the checkout."""
+    return {path.relative_to(CHECKOUT).as_posix() for path in directory.rglob("*") if path.is_file()}
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheel_of(CHECKOUT, tmp_path_factory.mktemp("wheel"))
 
 
-def test_the_wheel_is_the_package_its_configs_and_its_corpus(wheel: Path) -> None:
+def test_the_wheel_is_the_package_its_configs_its_corpus_and_a_model(wheel: Path) -> None:
     files = contents(wheel)
     parts = {name for name in files if ".dist-info/" not in name}
-    modules = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "seq2seq").rglob("*.py")}
+    package = {name for name in below(CHECKOUT / "seq2seq") if "__pycache__" not in name}
     configs = {f"seq2seq/{path.relative_to(CHECKOUT)}" for path in (CHECKOUT / "configs").rglob("*.yaml")}
     corpus = {f"seq2seq/data/phrasebook/{name}" for name in PHRASEBOOK}
     benchmark = {"seq2seq/configs/benchmark.yaml"}  # its command is in the checkout only
-    assert parts == {"seq2seq/py.typed"} | modules | (configs - benchmark) | corpus
-    for name in PHRASEBOOK:
-        assert files[f"seq2seq/data/phrasebook/{name}"] == (CHECKOUT / "data/phrasebook" / name).read_bytes()
+    model = {f"seq2seq/{name}" for name in below(CHECKOUT / "data" / "phrasebook" / "model")}
+    assert "seq2seq/data/phrasebook/model/model.safetensors" in model
+    assert parts == package | (configs - benchmark) | corpus | model
+    for name in corpus | model:
+        assert files[name] == (CHECKOUT / name.removeprefix("seq2seq/")).read_bytes()
 
 
 def test_a_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
@@ -115,6 +122,7 @@ def test_commands_work_in_an_empty_directory(environment: Path, tmp_path: Path) 
     command, python = environment / "seq2seq", environment / "python"
     assert "check-data" in said(command, "--help", cwd=tmp_path)
     assert said(command, "--version", cwd=tmp_path) == said(python, "-m", "seq2seq", "--version", cwd=tmp_path)
+    assert said(command, "translate", cwd=tmp_path, stdin="Der Hund schläft.\n") == "The dog sleeps.\n"
     training = ["experiment=phrasebook", "tokenizer.vocab_size=500", "trainer.num_samples=0", *SMALL]
     assert "seq2seq evaluate run=runs/phrasebook" in said(command, "train", *training, cwd=tmp_path)
     assert "BLEU" in said(command, "evaluate", "run=runs/phrasebook", "bootstrap=0", cwd=tmp_path)

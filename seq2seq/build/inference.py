@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from seq2seq.build.precision import search_precision, shapes
 from seq2seq.decoding.shortlist import Shortlist
 from seq2seq.decoding.translator import Translator
 from seq2seq.errors import ConfigError, did_you_mean
+from seq2seq.resources import shipped
 from seq2seq.runs.checkpoint import (
     CheckpointInfo,
     check_finite,
@@ -26,6 +28,15 @@ from seq2seq.settings.schema import DecodeConfigOverrides, MachineConfig, TrainC
 from seq2seq.text.lexicon import LEXICON, Lexicon
 from seq2seq.text.tokenizer_pair import TokenizerPair
 
+logger = logging.getLogger(__name__)
+
+BUILT_IN = shipped("data/phrasebook/model")
+"""A small model that comes with seq2seq, to try before any training; data/README.md says how it was made."""
+BUILT_IN_NOTE = (
+    "no run= given: this is the built-in model, German to English. It knows only the phrasebook, short everyday "
+    "sentences of 1,400 words; seq2seq train makes your own"
+)
+
 
 class LoadedRun(NamedTuple):
     """A trained model, its settings and its checkpoint."""
@@ -37,12 +48,12 @@ class LoadedRun(NamedTuple):
 
 
 def load_run(
-    run: str | Path,
+    run: str | Path | None,
     checkpoint: str = "best",
     overrides: DecodeConfigOverrides | None = None,
     computer: MachineConfig | None = None,
 ) -> LoadedRun:
-    """The model of ``run``, a run directory or a copy of its best/.
+    """The model of ``run``, a run directory or a copy of its best/; of None, the built-in one, with a message.
 
     Raises:
         CheckpointError: it is missing, damaged, of another version or has weights that are not finite.
@@ -50,7 +61,9 @@ def load_run(
             lexicon for ``decode.shortlist``, or the machine has no such device or precision.
     """
     computer = computer or MachineConfig()
-    path = checkpoint_path(Path(run), checkpoint)
+    if run is None:
+        logger.info(BUILT_IN_NOTE)
+    path = checkpoint_path(BUILT_IN if run is None else Path(run), checkpoint)
     info = read_info(path)
     config = located(read_train_config(path / CONFIG), run_of(path))
     pair = TokenizerPair.load(path / TOKENIZER)
@@ -78,7 +91,12 @@ def _shortlist(path: Path, pair: TokenizerPair, size: int) -> Shortlist:
 
 
 def load(
-    run: str | Path, checkpoint: str = "best", *, device: str = "auto", precision: str = "auto", **decode: Any
+    run: str | Path | None = None,
+    checkpoint: str = "best",
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    **decode: Any,
 ) -> Translator:
     """A trained model, ready to translate.
 
@@ -87,7 +105,8 @@ def load(
     ...     print(translation)
 
     Args:
-        run: a run's directory, or a copy of its best/.
+        run: a run's directory, or a copy of its best/; none: the built-in model, which knows only the German of
+            the phrasebook.
         checkpoint: "best" or "last"; a copy has just one.
         device: auto, cpu, cuda, cuda:N or mps; auto takes a GPU if there is one.
         precision: of matrix products: auto, fp32, bf16, fp16 (on a GPU) or int8 (on a CPU).

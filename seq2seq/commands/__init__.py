@@ -37,7 +37,7 @@ def usage() -> str:
             "",
             "seq2seq COMMAND --help explains a command and all of its settings.",
             'eval "$(seq2seq --shell-completion)" completes them in bash and zsh.',
-            "Begin with: seq2seq train experiment=phrasebook",
+            "Begin with: seq2seq translate (a small model is built in), seq2seq train experiment=phrasebook",
         ]
     )
 

@@ -37,7 +37,7 @@ EXAMPLES = {
         "seq2seq evaluate -m run=runs/phrasebook decode.beam_size=1,5",
     ),
     "translate": (
-        "seq2seq translate run=runs/phrasebook",
+        "seq2seq translate <<< 'Der Hund schläft.'",
         "seq2seq translate run=runs/mine input=text.de output=text.en",
         "seq2seq translate run=runs/mine decode.num_best=5 < text.de",
     ),

@@ -16,6 +16,7 @@ not of README.md, the model card, which is for people to edit. No file is loaded
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import shutil
@@ -25,7 +26,7 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, load_model, save_model
+from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor
 
 from seq2seq.errors import CheckpointError
@@ -33,7 +34,8 @@ from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runs.card import is_edited
 from seq2seq.runs.layout import BEST, CARD, CONFIG, INFO, LAST, PREVIOUS, RESULT, TOKENIZER, TRAINING, WEIGHTS
 from seq2seq.runs.ownership import refuse_strangers, remove_own, step_checkpoints, step_of
-from seq2seq.settings.schema import TrainConfig
+from seq2seq.settings.compose import read_train_config, to_yaml
+from seq2seq.settings.schema import DataConfig, MachineConfig, TrainConfig
 from seq2seq.storage.atomic import atomic_directory, write_json, write_text
 from seq2seq.storage.integrity import DENIED, check_files, identities
 from seq2seq.text.lexicon import LEXICON, Lexicon
@@ -133,6 +135,26 @@ class RunDirectory:
             self._lexicon.save(temporary / LEXICON)
 
 
+def pack(best: Path, directory: Path) -> None:
+    """Write a copy of the checkpoint ``best``, with weights in fp16 and nothing of the machine in its settings.
+
+    Raises:
+        CheckpointError: it is not whole.
+    """
+    info, config = read_info(best), read_train_config(best / CONFIG)
+    of_no_machine = dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, cache_dir=DataConfig.cache_dir),
+        machine=MachineConfig(),
+        runs_dir=TrainConfig.runs_dir,
+    )
+    with atomic_directory(directory) as temporary:
+        save_file({name: weight.half() for name, weight in read_weights(best).items()}, temporary / WEIGHTS)
+        write_text(temporary / CONFIG, to_yaml(of_no_machine))
+        shutil.copytree(best / TOKENIZER, temporary / TOKENIZER)
+        write_json(temporary / INFO, {"format": FORMAT, **info._asdict(), "files": identities(temporary)})
+
+
 class UnwrittenRun(RunDirectory):
     """The run's directory as processes other than rank 0 have it: they read there, and write nothing."""
 
@@ -226,7 +248,7 @@ def read_training(path: Path) -> dict[str, Any]:
 
 
 def load_weights(path: Path, model: Seq2Seq) -> None:
-    """Fill ``model`` with the checkpoint's weights.
+    """Fill ``model`` with the checkpoint's weights, which may be stored in another precision than the model's.
 
     Raises:
         CheckpointError: the file is missing, damaged or of another model.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seq2seq.build.inference import LoadedRun, load_run
+from seq2seq.build.inference import BUILT_IN, LoadedRun, load_run
 from seq2seq.decoding.translator import Translator
 from seq2seq.runs.layout import run_of
 from seq2seq.settings.schema import LuongConfig, ServeConfig, TrainConfig
@@ -38,11 +38,14 @@ def load_served(settings: ServeConfig) -> list[Served]:
     ]
 
 
-def names_of(given: Sequence[str], loaded: Sequence[LoadedRun]) -> list[str]:
+def names_of(given: Sequence[str | None], loaded: Sequence[LoadedRun]) -> list[str]:
     """A name for each run, no name twice."""
-    names = [run_of(run.path.resolve()).name for run in loaded]
+    names = ["built-in" if run.path == BUILT_IN else run_of(run.path.resolve()).name for run in loaded]
     times = Counter(names)
-    return [name if times[name] == 1 else Path(path).as_posix() for name, path in zip(names, given, strict=True)]
+    return [
+        name if path is None or times[name] == 1 else Path(path).as_posix()
+        for name, path in zip(names, given, strict=True)
+    ]
 
 
 def about(run: LoadedRun) -> str:
@@ -55,6 +58,8 @@ def about(run: LoadedRun) -> str:
     ]
     if (bleu := run.info.metrics.get("bleu")) is not None:
         said.append(f"BLEU {bleu:.1f} in validation")
+    if run.path == BUILT_IN:
+        said.append("knows only the phrasebook: short everyday sentences of 1,400 words")
     return ", ".join(said)
 
 

@@ -114,7 +114,7 @@ def _check_training(config: TrainConfig) -> None:
 
 def _check_serving(config: ServeConfig) -> None:
     runs = config.run if isinstance(config.run, list) else [config.run]
-    if not runs or not all(isinstance(run, str | int | float) for run in runs):
+    if not runs or not all(isinstance(run, str | int | float | None) for run in runs):
         raise ConfigError(f"run={config.run}: expected a directory, or a list of directories")
     if repeated := [run for run in config.runs if config.runs.count(run) > 1]:
         raise ConfigError(f"run={repeated[0]}: given twice")

@@ -537,7 +537,9 @@ class EvaluateConfig:
 class TranslateConfig:
     """Translate text, a sentence a line; at a terminal, interactively."""
 
-    run: str = setting(MISSING, "directory of a run, or of a copy of its best/")
+    run: str | None = setting(
+        None, "directory of a run, or of a copy of its best/; null: the built-in model of the phrasebook"
+    )
     checkpoint: str = choice("which of its checkpoints is used", "best", "last")
     input: str | None = setting(None, "file to read; null: standard input")
     output: str | None = setting(None, "file to write; null: standard output")
@@ -570,7 +572,10 @@ class LimitsConfig:
 class ServeConfig:
     """Translate on a page in the browser, and for programs over HTTP."""
 
-    run: Any = setting(MISSING, "directory of a run, or of a copy of its best/; of several, to compare: [A,B]")
+    run: Any = setting(
+        None,
+        "directory of a run, or of a copy of its best/; of several, to compare: [A,B]; null: the built-in model",
+    )
     checkpoint: str = choice("which of its checkpoints is used", "best", "last")
     host: str = setting("127.0.0.1", "address to listen at; 0.0.0.0: for all who reach this machine")
     port: int = count(8000, "port to listen at; 0: any free one", low=0, high=65535)
@@ -582,9 +587,10 @@ class ServeConfig:
     machine: MachineConfig = section(MachineConfig)
 
     @property
-    def runs(self) -> list[str]:
-        """The runs, also if only one is given."""
-        return [str(run) for run in self.run] if isinstance(self.run, list) else [str(self.run)]
+    def runs(self) -> list[str | None]:
+        """The runs, also if only one is given; of the built-in model, None."""
+        runs = self.run if isinstance(self.run, list) else [self.run]
+        return [None if run is None else str(run) for run in runs]
 
 
 GROUPS: dict[str, dict[str, type]] = {

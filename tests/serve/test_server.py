@@ -42,7 +42,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("given", "expected"),
     [
         ("run=nowhere", "run=nowhere: no such directory"),
-        ("port=8000", "run: a value is needed; give run=…"),
         ("run=[]", "run=[]: expected a directory, or a list of directories"),
         ("run=[a,[b]]", "run=['a', ['b']]: expected a directory, or a list of directories"),
         ("run=[a,a]", "run=a: given twice"),
@@ -75,6 +74,12 @@ def test_only_a_server_that_this_machine_alone_reaches_asks_for_the_name() -> No
         settings = ServeConfig(run="x", proxied_as="MT.example.org")
         assert hosts(settings, local) == {"localhost", "127.0.0.1", "[::1]", "mt.example.org"}
         assert hosts(settings, public) is None
+
+
+def test_without_a_run_the_built_in_model_is_served() -> None:
+    [one] = load_served(ServeConfig())
+    assert (one.name, one.src, one.tgt) == ("built-in", "de", "en")
+    assert "knows only the phrasebook" in one.about
 
 
 def test_runs_have_names(run: Path) -> None:
