@@ -14,6 +14,7 @@ import torch
 from small_models import letters_translator
 
 from seq2seq.decoding.translator import Candidate, Translation, Translator
+from seq2seq.decoding.word_attention import WordAttention
 from seq2seq.serve.models import Served
 from seq2seq.serve.server import Server, bound, config
 from seq2seq.settings.schema import DecodeConfig, LimitsConfig, ServeConfig
@@ -50,6 +51,9 @@ class Echo:
         if any("fail" in line for line in lines):
             raise ValueError("failed")
         return [self._translation(line, self.num_best) for line in lines]
+
+    def word_attention(self, translation: Translation, candidate: Candidate) -> WordAttention:
+        return WordAttention([*translation.source.split(), "</s>"], candidate.text.split(), candidate.weights)
 
     def _translation(self, line: str, num_best: int) -> Translation:
         words = line.split()
