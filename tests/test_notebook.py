@@ -41,6 +41,7 @@ def test_its_outputs_read_on_the_web() -> None:
 
 
 @pytest.mark.system
+@pytest.mark.timeout(900)
 def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a training of few updates. Its own assertions compare the formulas with the model."""
     monkeypatch.setenv("UPDATES", "12")
