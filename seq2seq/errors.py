@@ -31,6 +31,10 @@ class CheckpointError(UserError):
     """A run directory or checkpoint can't be used as asked."""
 
 
+class ExportError(UserError):
+    """A model can't be exported as asked. The message says why and what to try."""
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether ``error`` means that memory is too small: Python's own error, or torch's, which has no own type."""
     said = re.search("out of memory|not enough memory|can't allocate|bad_alloc|calculation overflowed", str(error))

@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "score a trained model on a test set",
     "translate": "translate text with a trained model",
     "serve": "translate on a page in the browser, and over HTTP",
+    "export": "take a trained model along, without PyTorch",
     "tune": "search for good settings",
     "check-data": "check a corpus before training on it",
     "runs": "compare runs in a table",
@@ -104,6 +105,8 @@ def _imported(name: str) -> Callable[[], None]:
         from seq2seq.commands import translate as command  # type: ignore[no-redef]
     elif name == "serve":
         from seq2seq.commands import serve as command  # type: ignore[no-redef]
+    elif name == "export":
+        from seq2seq.commands import export as command  # type: ignore[no-redef]
     elif name == "tune":
         from seq2seq.commands import tune as command  # type: ignore[no-redef]
     elif name == "check-data":

@@ -46,6 +46,11 @@ EXAMPLES = {
         "seq2seq serve run=[runs/luong,runs/bahdanau]",
         "seq2seq serve run=runs/mine decode.beam_size=10 port=8080",
     ),
+    "export": (
+        "seq2seq export run=runs/mine to=model",
+        "seq2seq export run=runs/mine to=model precision=int8",
+        "seq2seq export run=runs/mine to=site web=node_modules/onnxruntime-web",
+    ),
     "check_data": (
         "seq2seq check-data data=phrasebook",
         "seq2seq check-data data=files data.src=de data.tgt=en data.train.tsv=train.tsv data.valid.tsv=dev.tsv",

@@ -100,7 +100,7 @@ class Translator:
         self.precision = precision
         self.shortlist = shortlist
         allow_unk = decode.allow_unk or decode.replace_unk
-        self._special = SpecialTokens(BOS, EOS, (PAD, BOS) if allow_unk else (PAD, BOS, UNK))
+        self.special = SpecialTokens(BOS, EOS, (PAD, BOS) if allow_unk else (PAD, BOS, UNK))
         self._prepared: PreparedModel | None = None
 
     def prepare(self) -> PreparedModel:
@@ -205,7 +205,7 @@ class Translator:
         src = src.to(device)
         words = self.shortlist.words(src) if self.shortlist else None
         start = prepared.encode(src, mask.to(device), words)
-        return search(prepared.step, start, lengths, self.decode, self._special, device, words)
+        return search(prepared.step, start, lengths, self.decode, self.special, device, words)
 
     def _candidate(self, hypothesis: Hypothesis, line: str) -> Candidate:
         tgt, tokens = self.tokenizers.tgt, hypothesis.tokens

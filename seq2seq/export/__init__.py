@@ -1,1 +1,1 @@
-"""Models that run without torch: ONNX, and a page for the browser. Needs the extra ``export``."""
+"""A trained model taken along: ONNX graphs, a program that needs no torch, a page. Needs the extra ``export``."""

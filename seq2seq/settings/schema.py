@@ -593,6 +593,20 @@ class ServeConfig:
         return [None if run is None else str(run) for run in runs]
 
 
+@dataclass
+class ExportConfig:
+    """Write a trained model as a directory that translates without PyTorch, or in a browser."""
+
+    run: str = setting(MISSING, "directory of a run, or of a copy of its best/")
+    checkpoint: str = choice("which of its checkpoints is used", "best", "last")
+    to: str = setting(MISSING, "directory to write; one that an earlier export wrote is replaced")
+    precision: str = choice("precision of matrix products", "fp32", "int8")
+    web: str | None = setting(
+        None, "directory of the npm package onnxruntime-web: adds a page that translates in the browser"
+    )
+    decode: DecodeConfigOverrides = section(DecodeConfigOverrides)
+
+
 GROUPS: dict[str, dict[str, type]] = {
     "data": {"phrasebook": PhrasebookConfig, "multi30k": Multi30kConfig, "files": FilesConfig},
     "tokenizer": {"unigram": UnigramConfig, "bpe": BpeConfig, "word": WordConfig},
@@ -615,6 +629,7 @@ COMMANDS: dict[str, type] = {
     "evaluate": EvaluateConfig,
     "translate": TranslateConfig,
     "serve": ServeConfig,
+    "export": ExportConfig,
     "check_data": CheckConfig,
     "tune": TuneConfig,
 }
