@@ -262,9 +262,10 @@ for axes in panels:
 # **The norm of the gradient** is high at first. Gradients longer than `trainer.clip_norm` are
 # shortened to it. A norm that keeps growing is a sign of a learning rate that is too high.
 #
-# `runs/tutorial/curves.png` has the first three, and `tensorboard --logdir runs` has all of them
-# while a run is in progress. There, *target tokens a second* shows the speed: a fall means that
-# another program needs the processor.
+# `runs/tutorial/report.html` has these curves, translations of the same sentences over time with a
+# slider for their attention, and where the time went. `runs/tutorial/curves.png` has the first
+# three, and `tensorboard --logdir runs` has all of them while a run is in progress. There, *target
+# tokens a second* shows the speed: a fall means that another program needs the processor.
 
 # %% [markdown]
 # ## 6. Attention, and how to read it
@@ -333,18 +334,19 @@ for axes, step in zip(panels, (steps[0], steps[1], steps[-1]), strict=True):
 # **length ratio** below 1 means that translations are too short, which the *brevity penalty*
 # punishes.
 #
-# `report.html` is one page to open in a browser, without a network. How to read its charts:
+# `report.html` in that directory is one page to open in a browser, without a network. How to read
+# it:
 #
+# - *Sentences by chrF*: how many sentences are how good. Two hills, one near 100 and one low, mean
+#   that the model either knows a kind of sentence or does not; look for what the bad ones share.
 # - *BLEU by source length*: a fall at the right end means that long sentences are worse than short
 #   ones, as usual in recurrent models. A steep fall suggests that training has few of them.
-# - *BLEU by rarity*: sentences with words that training has rarely or never seen. If only these are
-#   bad, you need more data, or smaller pieces.
-# - *Sentence chrF*: how many sentences are how good. Two hills, one near 100 and one low, mean that
-#   the model either knows a kind of sentence or does not; look for what the bad ones share.
-# - *The worst and the best sentences*, with the differences marked: read them all. No number
-#   replaces that.
-# - *Hypothesised causes*: repeated phrases, copies of the source and the like;
-#   [troubleshooting](troubleshooting.md) has a remedy for each.
+# - *Words by how often training has seen them*: the share of these words that are right. If only
+#   the rare ones are bad, you need more data, or smaller pieces.
+# - *What may be wrong*: empty, repeated, copied, with unknown words, too short or too long.
+#   [Troubleshooting](troubleshooting.md) has the settings to change for each.
+# - *The worst and the best sentences*, with the differences marked and the attention on demand:
+#   read them all. No number replaces that.
 #
 # The same in a few lines, for this run: some sentences that are not as the reference has them.
 
