@@ -277,11 +277,11 @@ def test_a_file_that_the_disk_does_not_give_back_is_damage(data: Path, monkeypat
 def test_what_was_reported_after_the_save_is_forgotten(tmp_path: Path) -> None:
     tracker = Tracker(tmp_path)
     tracker.scalars("train", {"loss": 1.0}, 1)
-    tracker.samples([], [], 1)
+    tracker.samples([], [], [], 1)
     saved = Written(1, tracker.flush())
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     tracker.scalars("train", {"loss": 2.0}, 2)
-    tracker.samples([], [], 2)
+    tracker.samples([], [], [], 2)
     tracker.close()
     died = Tracker(tmp_path, saved)
     died.scalars("train", {"loss": 3.0}, 2)
