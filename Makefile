@@ -20,7 +20,7 @@ test: $(VENV)/.installed-dev ## run the tests
 	$(RUN) -m pytest -q -n auto --dist worksteal
 
 test-system: export OMP_NUM_THREADS = 1
-test-system: $(VENV)/.installed-dev ## run the tests that start whole programs (three minutes)
+test-system: $(VENV)/.installed-dev ## run the tests that start whole programs (five to ten minutes)
 	$(RUN) -m pytest -q -n auto --dist worksteal -m "system and not faults"
 
 test-faults: export OMP_NUM_THREADS = 1

@@ -107,26 +107,24 @@ def _on(host: str) -> list[str]:
 def _network(rate: int) -> Iterator[None]:
     """Two network namespaces, joined by a cable that carries ``rate`` megabits a second. Needs root."""
 
-    def ip(words: str) -> None:
-        subprocess.run(["ip", *words.split()], check=True)
+    def run(words: str) -> None:
+        subprocess.run(words.split(), check=True)
 
-    for number, host in enumerate(HOSTS, 1):
-        names = Path("/etc/netns") / host  # without them each connection waits for a name server
-        names.mkdir(parents=True, exist_ok=True)
-        (names / "hosts").write_text("127.0.0.1 localhost\n10.77.0.1 host1\n10.77.0.2 host2\n", encoding="utf-8")
-        (names / "resolv.conf").write_text("nameserver 127.0.0.1\n", encoding="utf-8")
-        ip(f"netns add {host}")
-        ip(f"-n {host} link set lo up")
-        if number == 1:
-            continue
-        ip("link add veth1 netns host1 type veth peer name veth2 netns host2")
     try:
+        for host in HOSTS:
+            names = Path("/etc/netns") / host  # without them each connection waits for a name server
+            names.mkdir(parents=True, exist_ok=True)
+            (names / "hosts").write_text("127.0.0.1 localhost\n10.77.0.1 host1\n10.77.0.2 host2\n", "utf-8")
+            (names / "resolv.conf").write_text("nameserver 127.0.0.1\n", encoding="utf-8")
+            run(f"ip netns add {host}")
+            run(f"ip -n {host} link set lo up")
+        run("ip link add veth1 netns host1 type veth peer name veth2 netns host2")
         for number, host in enumerate(HOSTS, 1):
-            ip(f"-n {host} addr add 10.77.0.{number}/24 dev veth{number}")
-            ip(f"-n {host} link set veth{number} up")
-            limit = f"tc qdisc add dev veth{number} root tbf rate {rate}mbit burst 1mb latency 200ms"
-            subprocess.run(["ip", "netns", "exec", host, *limit.split()], check=True)
+            run(f"ip -n {host} addr add 10.77.0.{number}/24 dev veth{number}")
+            run(f"ip -n {host} link set veth{number} up")
+            limit = f"tbf rate {rate}mbit burst 1mb latency 200ms"
+            run(f"ip netns exec {host} tc qdisc add dev veth{number} root {limit}")
         yield
     finally:
         for host in HOSTS:
-            ip(f"netns del {host}")
+            subprocess.run(["ip", "netns", "del", host], check=False)

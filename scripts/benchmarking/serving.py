@@ -26,7 +26,6 @@ from seq2seq.tables import table
 CLIENTS = (1, 8, 32)
 PATIENT = ("limits.per_client=64",)
 OVER = {"queue of 4": ("limits.queue=4", "limits.per_client=64"), "4 of a client": ("limits.per_client=4",)}
-
 JSON = {"Content-Type": "application/json"}
 
 
@@ -57,9 +56,7 @@ def client(port: int, lines: Sequence[str]) -> list[Answer]:
     answers = []
     for line in lines:
         began = time.perf_counter()
-        connection.request(
-            "POST", "/api/translate", json.dumps({"text": [line]}), {"Content-Type": "application/json"}
-        )
+        connection.request("POST", "/api/translate", json.dumps({"text": [line]}), JSON)
         response = connection.getresponse()
         said = json.loads(response.read())
         seconds = time.perf_counter() - began

@@ -88,10 +88,6 @@ def write(loaded: LoadedRun, settings: ExportConfig) -> str:
     model, precision = translator.model, settings.precision
     graphs = encoder_graph(model, precision), decoder_graph(model, precision, translator.special.forbidden)
     difference = verify.check(model, *graphs, precision)
-    if translator.decode.shortlist:
-        logger.warning(
-            "decode.shortlist=%d is not exported: search is over all words", translator.decode.shortlist
-        )
     with atomic_directory(path) as directory:
         _fill(directory, translator, graphs, fields)
         if settings.web:

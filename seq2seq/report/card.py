@@ -156,7 +156,7 @@ def architecture(config: TrainConfig) -> str:
     model = config.model
     return (
         f"bidirectional GRU encoder (2 × {model.encoder_size}, {_layers(model.encoder_layers)}), GRU decoder "
-        f"({model.decoder_size}, {_layers(model.decoder_layers)}), {_attention(config)} attention, "
+        f"({model.decoder_size}, {_layers(model.decoder_layers)}), {attention(config)} attention, "
         f"word embeddings of {model.embedding_size}"
     )
 
@@ -165,7 +165,8 @@ def _layers(number: int) -> str:
     return f"{number} layer{'s' * (number > 1)}"
 
 
-def _attention(config: TrainConfig) -> str:
+def attention(config: TrainConfig) -> str:
+    """The attention's name, as in papers, and its score or size."""
     if isinstance(config.attention, LuongConfig):
         return f"Luong ({config.attention.score})"
     assert isinstance(config.attention, BahdanauConfig)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from seq2seq.build.inference import BUILT_IN, LoadedRun, load_run
 from seq2seq.decoding.translator import Translator
+from seq2seq.report.card import attention
 from seq2seq.runs.layout import run_of
-from seq2seq.settings.schema import LuongConfig, ServeConfig, TrainConfig
+from seq2seq.settings.schema import ServeConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +51,9 @@ def names_of(given: Sequence[str | None], loaded: Sequence[LoadedRun]) -> list[s
 
 def about(run: LoadedRun) -> str:
     """What the model is, in a line, besides its languages."""
-    weights = sum(parameter.numel() for parameter in run.translator.model.parameters())
     said = [
-        f"{attention_of(run.config)} attention",
-        f"{weights / 1e6:.1f} million weights",
+        f"{attention(run.config)} attention",
+        f"{run.translator.model.num_parameters() / 1e6:.1f} million weights",
         f"update {run.info.step:,}",
     ]
     if (bleu := run.info.metrics.get("bleu")) is not None:
@@ -61,9 +61,3 @@ def about(run: LoadedRun) -> str:
     if run.path == BUILT_IN:
         said.append("knows only the phrasebook: short everyday sentences of 1,400 words")
     return ", ".join(said)
-
-
-def attention_of(config: TrainConfig) -> str:
-    """The attention's name, as in papers."""
-    name = config.attention.name.capitalize()
-    return f"{name} ({config.attention.score})" if isinstance(config.attention, LuongConfig) else name
