@@ -58,6 +58,14 @@ def test_other_checkpoints_and_copies(run: Path, tmp_path: Path) -> None:
             assert weights_equal(model, expected), path
 
 
+def test_several_runs_are_an_ensemble(run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(run, tmp_path / "copy")
+    alone, together = seq2seq.load(run), seq2seq.load([run, str(copy)])
+    assert [len(translator.models) for translator in (alone, together)] == [1, 2]
+    assert [*map(str, together.translate(LINES))] == [*map(str, alone.translate(LINES))]
+    assert seq2seq.load((run, copy), beam_size=2).decode.beam_size == 2
+
+
 def weights_equal(model: torch.nn.Module, path: Path) -> bool:
     from safetensors.torch import load_file
 
@@ -77,6 +85,12 @@ def weights_equal(model: torch.nn.Module, path: Path) -> bool:
         ({"precision": "fp16", "device": "cpu"}, seq2seq.ConfigError, "machine.precision=fp16 is for GPUs"),
         ({"precision": "fp8"}, seq2seq.ConfigError, "precision=fp8: unknown; valid: auto, fp32"),
         ({"checkpoint": "newest"}, seq2seq.CheckpointError, "no checkpoint newest/ there"),
+        ({"run": []}, seq2seq.ConfigError, "run=[]: expected a directory, or a list of directories"),
+        (
+            {"run": ["a", None]},
+            seq2seq.ConfigError,
+            "run=[a,null]: expected a directory, or a list of directories; ",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )
@@ -84,7 +98,7 @@ def test_mistakes_are_errors_that_say_what_is_valid(
     run: Path, given: dict[str, object], error: type[UserError], said: str
 ) -> None:
     with pytest.raises(error) as raised:
-        seq2seq.load(run, **given)  # type: ignore[arg-type]
+        seq2seq.load(**{"run": run, **given})  # type: ignore[arg-type]
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
 

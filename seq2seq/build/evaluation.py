@@ -22,7 +22,7 @@ from seq2seq.evaluation.alignment import Gold, read_gold
 from seq2seq.model.seq2seq import parameter_device
 from seq2seq.runs.layout import BEST, EVALUATIONS, run_of
 from seq2seq.runs.ownership import refuse_strangers
-from seq2seq.settings.schema import DataConfig, EvaluateConfig, Multi30kConfig
+from seq2seq.settings.schema import DataConfig, EvaluateConfig, Multi30kConfig, directories
 from seq2seq.storage.integrity import sha256
 
 
@@ -110,12 +110,15 @@ def gold_links(settings: EvaluateConfig, text: ParallelText) -> list[Gold] | Non
 def evaluation_path(settings: EvaluateConfig, loaded: LoadedRun, name: str) -> Path:
     """The evaluation's directory, beside best/ or in a copy of it: ``name``, then settings unlike the run's.
 
+    Of an ensemble, it is in the first run, and is named after the others too.
+
     Raises:
         ConfigError: it holds files that no evaluation wrote, or a file is in the place of all evaluations.
     """
     directory = run_of(loaded.path)
     in_run = directory != loaded.path
-    parts = [loaded.path.name] if in_run and loaded.path.name != BEST else []
+    parts = [_others(loaded)] if len(loaded.members) > 1 else []
+    parts += [loaded.path.name] if in_run and loaded.path.name != BEST else []
     usual = vars(loaded.config.decode)
     for key, value in vars(loaded.translator.decode).items():
         if value != usual[key] and key != "workers":  # with which the results are the same
@@ -128,14 +131,26 @@ def evaluation_path(settings: EvaluateConfig, loaded: LoadedRun, name: str) -> P
     return path
 
 
+def _others(loaded: LoadedRun) -> str:
+    """Of all members but the first, in any order: the names of their runs, cut if long, and a digest of paths."""
+    paths = sorted(member.path.resolve() for member in loaded.members[1:])
+    names = "-".join(run_of(path).name for path in paths)[:60]
+    return f"with-{names}-{hashlib.sha256(' '.join(map(str, paths)).encode()).hexdigest()[:6]}"
+
+
+def _one_or_all(values: list[Any]) -> Any:
+    """The value of one model, or the list of those of an ensemble."""
+    return values[0] if len(values) == 1 else values
+
+
 def record(settings: EvaluateConfig, loaded: LoadedRun, data: EvaluationSet) -> dict[str, Any]:
-    """A record of how the evaluation was measured, as plain values."""
-    translator = loaded.translator
+    """A record of how the evaluation was measured, as plain values; run, checkpoint and update of each member."""
+    translator, members = loaded.translator, loaded.members
     gold = (Path(settings.gold_alignments),) if settings.gold_alignments else ()
     return {
-        "run": settings.run,
-        "checkpoint": str(loaded.path),
-        "update": loaded.info.step,
+        "run": _one_or_all(directories(settings.run)),
+        "checkpoint": _one_or_all([str(member.path) for member in members]),
+        "update": _one_or_all([member.info.step for member in members]),
         "data": data.name,
         "files": {**data.files, **_hashes(gold)},
         "languages": [loaded.config.data.src, loaded.config.data.tgt],

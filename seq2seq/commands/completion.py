@@ -6,7 +6,7 @@ from seq2seq.commands.flags import WITHOUT_HYDRA, flags_of
 from seq2seq.settings import reference
 
 # The word is taken from the line itself, since bash splits words at "=". Where bash inserts only the part after
-# the last "=", the part before it is removed from the answers.
+# the last "=", the part before it is removed from the answers. In a list, [A,B], the last item is completed.
 # In zsh, compgen ignores the word that it is given: hence the test before it, and ls for files.
 SCRIPT = """\
 [ -n "$ZSH_VERSION" ] && autoload -U +X bashcompinit && bashcompinit
@@ -18,15 +18,17 @@ _seq2seq() {
 CASES
     *) words="COMMANDS" ;;
     esac
-    local value=${word##*=}
-    local key=${word%"$value"}
+    local given=${word##*=}
+    local value=$given
+    [[ $given == "["* ]] && value=${given##*[,[]}
+    local key=${word%"$value"} before=${word%"$given"}
     if [[ " $words" == *" $word"* ]]; then
         COMPREPLY=($(compgen -W "$words" -- "$word"))
     else
         COMPREPLY=($( (ls -d -- "$value"*) 2>/dev/null))
         COMPREPLY=("${COMPREPLY[@]/#/$key}")
     fi
-    [[ $COMP_WORDBREAKS == *=* ]] && COMPREPLY=("${COMPREPLY[@]#"$key"}")
+    [[ $COMP_WORDBREAKS == *=* ]] && COMPREPLY=("${COMPREPLY[@]#"$before"}")
     return 0
 }
 complete -o nospace -o default -F _seq2seq seq2seq"""

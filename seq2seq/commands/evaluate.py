@@ -23,6 +23,7 @@ def evaluate(settings: EvaluateConfig) -> float:
         from seq2seq.build.report import report
         from seq2seq.evaluation import evaluate as evaluation
         from seq2seq.evaluation.metrics import check_language
+        from seq2seq.evaluation.saved import models
 
     frame.log_to(sys.stderr)
     machine.prepare(settings.machine.num_threads)
@@ -34,9 +35,9 @@ def evaluate(settings: EvaluateConfig) -> float:
     gold = gold_links(settings, data.text)
     src, ref = data.text.src, data.text.tgt
     result = evaluation.evaluate(loaded.translator, src, ref, language, settings.bootstrap, gold)
-    print(f"{path.name}: update {loaded.info.step:,} of {settings.run}")
-    print(evaluation.report(result))
     measured = record(settings, loaded, data)
+    print(f"{path.name}: {models(measured)}")
+    print(evaluation.report(result))
     page = report(measured, result, data, loaded.config.data, settings.examples)
     written = evaluation.write(path, result, measured, page, settings.weights)
     print(f"written to {path}: {', '.join(written)}")

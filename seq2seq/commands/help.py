@@ -34,7 +34,7 @@ EXAMPLES = {
     "evaluate": (
         "seq2seq evaluate run=runs/phrasebook",
         "seq2seq evaluate run=runs/mine src_file=test.de ref_file=test.en decode.beam_size=8",
-        "seq2seq evaluate -m run=runs/phrasebook decode.beam_size=1,5",
+        "seq2seq evaluate -m run=[runs/a,runs/b] decode.beam_size=1,5",
     ),
     "translate": (
         "seq2seq translate <<< 'Der Hund schläft.'",
@@ -44,7 +44,7 @@ EXAMPLES = {
     "serve": (
         "seq2seq serve run=runs/phrasebook",
         "seq2seq serve run=[runs/luong,runs/bahdanau]",
-        "seq2seq serve run=runs/mine decode.beam_size=10 port=8080",
+        "seq2seq serve run=[[runs/a,runs/b],runs/a] decode.beam_size=10 port=8080",
     ),
     "export": (
         "seq2seq export run=runs/mine to=model",

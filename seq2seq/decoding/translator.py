@@ -15,6 +15,7 @@ from torch import Tensor
 
 from seq2seq.data.batch import TokenizedPairs, pad
 from seq2seq.data.loader import bucket
+from seq2seq.decoding.ensemble import Prepared, PreparedEnsemble
 from seq2seq.decoding.prepared import PreparedModel
 from seq2seq.decoding.search import Hypothesis, SpecialTokens, max_length, search
 from seq2seq.decoding.shortlist import Shortlist
@@ -77,7 +78,11 @@ EMPTY = Candidate("", 0.0, 0.0, [], torch.zeros(0, 0))
 
 
 class Translator:
-    """A trained model, its tokenizers and the settings of search. ``seq2seq.load`` makes one from a run."""
+    """A trained model, its tokenizers and the settings of search. ``seq2seq.load`` makes one from a run.
+
+    Attributes:
+        models: the model, or several that translate together as an ensemble.
+    """
 
     def __init__(
         self,
@@ -86,26 +91,35 @@ class Translator:
         decode: DecodeConfig,
         precision: Precision = FP32,
         shortlist: Shortlist | None = None,
+        others: Sequence[Seq2Seq] = (),
     ) -> None:
         """Search runs on the device of ``model``, over the words of ``shortlist`` if one is given.
+
+        ``others`` are further models of the same vocabulary, on the same device: all translate together.
 
         Raises:
             ConfigError: the settings of search contradict each other, or this system has no workers.
         """
         check_decode(decode)
         check_workers(str(decode.workers), parameter_device(model))
-        self.model = model
+        self.models = (model, *others)
         self.tokenizers = tokenizers
         self.decode = decode
         self.precision = precision
         self.shortlist = shortlist
         allow_unk = decode.allow_unk or decode.replace_unk
         self.special = SpecialTokens(BOS, EOS, (PAD, BOS) if allow_unk else (PAD, BOS, UNK))
-        self._prepared: PreparedModel | None = None
+        self._prepared: Prepared | None = None
 
-    def prepare(self) -> PreparedModel:
+    @property
+    def model(self) -> Seq2Seq:
+        """The model; of an ensemble, the first."""
+        return self.models[0]
+
+    def prepare(self) -> Prepared:
         """Prepare the model for search as its weights are now; to be repeated when they have changed."""
-        self._prepared = PreparedModel(self.model, self.precision)
+        members = [PreparedModel(model, self.precision) for model in self.models]
+        self._prepared = members[0] if len(members) == 1 else PreparedEnsemble(members)
         return self._prepared
 
     def translate(self, lines: Sequence[str], advance: Callable[[int], object] | None = None) -> list[Translation]:
@@ -124,7 +138,8 @@ class Translator:
         """
         if isinstance(lines, str):
             raise TypeError("translate() takes a list of lines: translate([line])")
-        self.model.eval()
+        for model in self.models:
+            model.eval()
         if self._prepared is None:
             self.prepare()  # once, before the workers that share it are forked
         src, truncated = self.encode(lines)

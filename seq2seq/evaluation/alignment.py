@@ -91,7 +91,7 @@ def forced_links(
     ``pairs`` are the tokens of ``src`` and ``ref``, as ``Translator.encode_pairs`` gives them.
     """
     tokenizers = translator.tokenizers
-    for i, weights in teacher_forced_weights(translator.model, pairs, translator.decode.batch_tokens):
+    for i, weights in teacher_forced_weights(translator.models, pairs, translator.decode.batch_tokens):
         yield i, links(word_attention(weights, tokenizers.src.split(src[i]), tokenizers.tgt.split(ref[i])))
 
 

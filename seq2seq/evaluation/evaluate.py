@@ -69,7 +69,7 @@ def evaluate(
     seconds = time.monotonic() - started
     hypotheses = [translation.text for translation in translations]
     pairs, truncated_references = translator.encode_pairs(src, ref)
-    loss = teacher_forced_loss(translator.model, pairs, translator.decode.batch_tokens)
+    loss = teacher_forced_loss(translator.models, pairs, translator.decode.batch_tokens)
     parts = bleu(hypotheses, ref, tgt_language)
     return Evaluation(
         scores=all_scores(hypotheses, ref, tgt_language, bootstrap),

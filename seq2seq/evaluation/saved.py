@@ -12,7 +12,7 @@ from seq2seq.data.corpus import CHUNK, ParallelText, read_parallel
 from seq2seq.data.lines import decoded_chunks
 from seq2seq.errors import CheckpointError, DataError
 from seq2seq.runs.layout import CONFIG, EVALUATIONS, SCORES, TRANSLATIONS
-from seq2seq.settings.schema import written
+from seq2seq.settings.schema import listed, written
 from seq2seq.storage.integrity import sha256
 
 NUMBERS = ("tok_bleu", "length_ratio", "brevity_penalty", "teacher_forced_ppl", "sentences_per_second")
@@ -29,10 +29,13 @@ class SavedEvaluation(NamedTuple):
     scores: dict[str, float]  # by metric, then the other numbers under their names in scores.json
     how: dict[str, str]  # it was measured: key → value
     translations: list[str]
+    ensemble: list[str]  # the runs whose models translated together; none if it was one model
 
     @property
     def run(self) -> Path | None:
-        """The run that it stands in; None if it was copied elsewhere."""
+        """The run that it stands in; None if it was copied elsewhere, or is of an ensemble."""
+        if self.ensemble:
+            return None
         above = self.path.parent if self.path.parent.name == EVALUATIONS else self.path.absolute().parent
         return above.parent if above.name == EVALUATIONS and (above.parent / CONFIG).exists() else None
 
@@ -72,6 +75,7 @@ def read_evaluation(path: Path) -> SavedEvaluation:
             scores=_numbers(record),
             how=_how(record),
             translations=[*chain.from_iterable(decoded_chunks(path / TRANSLATIONS, CHUNK))],
+            ensemble=_ensemble(record),
         )
     except DataError as error:  # of the translations
         raise CheckpointError(f"{error}; evaluate again") from None
@@ -101,8 +105,22 @@ def _how(record: Mapping[str, Any]) -> dict[str, str]:
     """How it was measured, as texts under full keys."""
     decode = {f"decode.{key}": value for key, value in record["decode"].items()}
     values = {**{key: record[key] for key in HOW if key in record}, **decode}
-    values["versions"] = ", ".join(record.get("versions", []))
-    return {key: written(value) for key, value in values.items()}
+    values |= {"ensemble": _ensemble(record) or None, "versions": record.get("versions", [])}
+    return {key: ", ".join(map(written, listed(value))) for key, value in values.items()}
+
+
+def _ensemble(record: Mapping[str, Any]) -> list[str]:
+    runs = record.get("run")
+    return [*map(str, runs)] if isinstance(runs, list) else []
+
+
+def models(record: Mapping[str, Any]) -> str:
+    """The models that a record of an evaluation is of: runs and their updates."""
+    runs, updates = listed(record["run"]), listed(record["update"])
+    if len(runs) == 1:
+        return f"update {updates[0]:,} of {runs[0]}"
+    members = (f"{run} (update {update:,})" for run, update in zip(runs, updates, strict=True))
+    return f"ensemble of {' + '.join(members)}"
 
 
 def read_text(evaluation: SavedEvaluation) -> ParallelText:

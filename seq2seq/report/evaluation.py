@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from seq2seq.evaluation.metrics import Score
+from seq2seq.evaluation.saved import models
 from seq2seq.pages import charts
 from seq2seq.pages.template import data, page
 from seq2seq.report.differences import marked
@@ -68,6 +69,7 @@ def evaluation_page(
     lengths = by_length(sentences, tgt_language, record["bootstrap"])
     values = {
         "record": record,
+        "models": models(record),
         "settings": list(_flat(record)),
         "scores": scores,
         "measures": measures,

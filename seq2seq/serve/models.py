@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from seq2seq.build.inference import BUILT_IN, LoadedRun, load_run
+from seq2seq.build.inference import BUILT_IN, LoadedRun, TrainedModel, load_run
 from seq2seq.decoding.translator import Translator
 from seq2seq.report.card import attention
 from seq2seq.runs.layout import run_of
-from seq2seq.settings.schema import ServeConfig
+from seq2seq.settings.schema import ServeConfig, directories
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,8 @@ class Served:
 def load_served(settings: ServeConfig) -> list[Served]:
     """The models of the runs, each by the name of its directory, or by its whole path if two have one name.
 
+    An ensemble has the names of its members, joined by "+".
+
     Raises:
         CheckpointError, ConfigError: as of ``load_run``.
     """
@@ -39,25 +42,32 @@ def load_served(settings: ServeConfig) -> list[Served]:
     ]
 
 
-def names_of(given: Sequence[str | None], loaded: Sequence[LoadedRun]) -> list[str]:
+def names_of(given: Sequence[Any], loaded: Sequence[LoadedRun]) -> list[str]:
     """A name for each run, no name twice."""
-    names = ["built-in" if run.path == BUILT_IN else run_of(run.path.resolve()).name for run in loaded]
+    names = ["+".join(map(_name, run.members)) for run in loaded]
     times = Counter(names)
     return [
-        name if path is None or times[name] == 1 else Path(path).as_posix()
-        for name, path in zip(names, given, strict=True)
+        name if run is None or times[name] == 1 else "+".join(Path(path).as_posix() for path in directories(run))
+        for name, run in zip(names, given, strict=True)
     ]
+
+
+def _name(member: TrainedModel) -> str:
+    return "built-in" if member.path == BUILT_IN else run_of(member.path.resolve()).name
 
 
 def about(run: LoadedRun) -> str:
     """What the model is, in a line, besides its languages."""
-    said = [
-        f"{attention(run.config)} attention",
-        f"{run.translator.model.num_parameters() / 1e6:.1f} million weights",
-        f"update {run.info.step:,}",
+    members = run.members
+    said = [f"ensemble of {len(members)} models"] if len(members) > 1 else []
+    said += [
+        f"{' and '.join(dict.fromkeys(attention(member.config) for member in members))} attention",
+        f"{sum(member.model.num_parameters() for member in members) / 1e6:.1f} million weights",
+        f"update {' and '.join(f'{member.info.step:,}' for member in members)}",
     ]
-    if (bleu := run.info.metrics.get("bleu")) is not None:
-        said.append(f"BLEU {bleu:.1f} in validation")
+    scores = [member.info.metrics["bleu"] for member in members if "bleu" in member.info.metrics]
+    if scores:
+        said.append(f"BLEU {' and '.join(f'{bleu:.1f}' for bleu in scores)} in validation")
     if run.path == BUILT_IN:
         said.append("knows only the phrasebook: short everyday sentences of 1,400 words")
     return ", ".join(said)

@@ -6,6 +6,7 @@ import dataclasses
 import numbers
 import re
 import typing
+from pathlib import Path
 from typing import Any
 
 from seq2seq.errors import ConfigError, did_you_mean
@@ -13,6 +14,7 @@ from seq2seq.settings.reference import kind
 from seq2seq.settings.schema import (
     DecodeConfig,
     DecodeConfigOverrides,
+    EvaluateConfig,
     FilesConfig,
     Leaf,
     MachineConfig,
@@ -22,7 +24,10 @@ from seq2seq.settings.schema import (
     SubwordConfig,
     TokenizerConfig,
     TrainConfig,
+    TranslateConfig,
     leaves,
+    listed,
+    written,
 )
 
 GPUS = ("gpu", "nvidia")  # what some call cuda
@@ -42,6 +47,10 @@ def check(settings: Any) -> None:
         raise ConfigError(f"decode.workers={decode.workers}: expected auto, or integer, 0 to 999")
     if isinstance(settings, TrainConfig):
         _check_training(settings)
+    if isinstance(settings, EvaluateConfig | TranslateConfig):
+        check_run(settings.run)
+    if isinstance(settings, EvaluateConfig) and settings.run is None:
+        raise ConfigError("run=null: expected a directory, or a list of directories")
     if isinstance(settings, ServeConfig):
         _check_serving(settings)
 
@@ -112,14 +121,28 @@ def _check_training(config: TrainConfig) -> None:
     check_unknown_words(config.decode, config.tokenizer)
 
 
+def check_run(run: Any) -> None:
+    """Raise ``ConfigError`` unless ``run`` is a directory, a list of them, or None for the built-in model."""
+    if run is None:
+        return
+    members = listed(run)
+    if not members or not all(isinstance(member, str | int | float | Path) for member in members):
+        alone = "; null, the built-in model, translates alone" if None in members else ""
+        raise ConfigError(f"run={_shown(run)}: expected a directory, or a list of directories{alone}")
+
+
 def _check_serving(config: ServeConfig) -> None:
-    runs = config.run if isinstance(config.run, list) else [config.run]
-    if not runs or not all(isinstance(run, str | int | float | None) for run in runs):
-        raise ConfigError(f"run={config.run}: expected a directory, or a list of directories")
+    for run in config.runs or [[]]:
+        check_run(run)
     if repeated := [run for run in config.runs if config.runs.count(run) > 1]:
-        raise ConfigError(f"run={repeated[0]}: given twice")
+        raise ConfigError(f"run={_shown(repeated[0])}: given twice")
     if config.decode.workers not in (None, "auto", "0", "1"):
         raise ConfigError(f"decode.workers={config.decode.workers}: one process serves; leave it out")
+
+
+def _shown(value: Any) -> str:
+    """As on the command line, lists too."""
+    return f"[{','.join(map(_shown, value))}]" if isinstance(value, list | tuple) else written(value)
 
 
 def _check_mix(mix: MixConfig) -> None:

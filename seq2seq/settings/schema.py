@@ -508,7 +508,11 @@ class TuneConfig(TrainConfig):
 class EvaluateConfig:
     """Score a trained model on a test set."""
 
-    run: str = setting(MISSING, "directory of a run, or of a copy of its best/")
+    run: Any = setting(
+        MISSING,
+        "directory of a run, or of a copy of its best/; [A,B]: an ensemble, models of one vocabulary that "
+        "translate together",
+    )
     checkpoint: str = choice("which of its checkpoints is used", "best", "last")
     split: str = setting(
         "test",
@@ -537,8 +541,10 @@ class EvaluateConfig:
 class TranslateConfig:
     """Translate text, a sentence a line; at a terminal, interactively."""
 
-    run: str | None = setting(
-        None, "directory of a run, or of a copy of its best/; null: the built-in model of the phrasebook"
+    run: Any = setting(
+        None,
+        "directory of a run, or of a copy of its best/; [A,B]: an ensemble, models of one vocabulary that "
+        "translate together; null: the built-in model of the phrasebook",
     )
     checkpoint: str = choice("which of its checkpoints is used", "best", "last")
     input: str | None = setting(None, "file to read; null: standard input")
@@ -574,7 +580,8 @@ class ServeConfig:
 
     run: Any = setting(
         None,
-        "directory of a run, or of a copy of its best/; of several, to compare: [A,B]; null: the built-in model",
+        "directory of a run, or of a copy of its best/; of several, to compare: [A,B]; of which one is an "
+        "ensemble: [[A,B],C]; null: the built-in model",
     )
     checkpoint: str = choice("which of its checkpoints is used", "best", "last")
     host: str = setting("127.0.0.1", "address to listen at; 0.0.0.0: for all who reach this machine")
@@ -587,10 +594,9 @@ class ServeConfig:
     machine: MachineConfig = section(MachineConfig)
 
     @property
-    def runs(self) -> list[str | None]:
-        """The runs, also if only one is given; of the built-in model, None."""
-        runs = self.run if isinstance(self.run, list) else [self.run]
-        return [None if run is None else str(run) for run in runs]
+    def runs(self) -> list[Any]:
+        """The runs, also if only one is given; of an ensemble, a list; of the built-in model, None."""
+        return listed(self.run)
 
 
 @dataclass
@@ -658,6 +664,16 @@ def leaves(settings: Any, prefix: str = "") -> Iterator[Leaf]:
 def flat(settings: Any) -> dict[str, Any]:
     """Full key → value, for tables and comparisons."""
     return {leaf.key: leaf.value for leaf in leaves(settings)}
+
+
+def listed(value: Any) -> list[Any]:
+    """A list as it is; any other value as a list of one."""
+    return [*value] if isinstance(value, list | tuple) else [value]
+
+
+def directories(run: Any) -> list[str]:
+    """Those of a setting ``run``: one, several of an ensemble, or none of the built-in model."""
+    return [] if run is None else [str(directory) for directory in listed(run)]
 
 
 def written(value: Any) -> str:

@@ -47,7 +47,7 @@ class Validator:
         All processes get the metrics, rank 0 alone the translations.
         """
         batch_tokens = self.translator.decode.batch_tokens
-        loss = teacher_forced_loss(self.translator.model, self.pairs, batch_tokens, self.group)
+        loss = teacher_forced_loss(self.translator.models, self.pairs, batch_tokens, self.group)
         self.translator.prepare()  # the weights have changed
         with progress(len(self.group.share(self.text.src))) as advance:
             translations, decoded = self._decoded(self.translator, advance)

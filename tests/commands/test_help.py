@@ -239,6 +239,8 @@ def test_flags_that_hydra_does_not_have() -> None:
         ("seq2seq  translate checkpoint=l", {"last"}),
         ("seq2seq translate attention", set()),
         ("seq2seq evaluate run=con", {"configs"}),
+        ("seq2seq evaluate run=[con", {"[configs"}),
+        ("seq2seq serve run=[[configs,do", {"[[configs,docs"}),
     ],
 )
 def test_bash_completes(line: str, expected: set[str]) -> None:

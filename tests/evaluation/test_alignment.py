@@ -87,7 +87,7 @@ def test_weights_belong_to_the_words_that_they_predict(variant: str, new_model: 
     """Those of each step, one at a time: of the word that it predicts, not of the one that it reads."""
     model = new_model(variant=variant)
     pairs = TokenizedPairs.of([[5, 6, 7, 8], [9], [4, 5], []], [[6, 7, 8], [4, 10, 5, 9], [], [7]])
-    found = dict(teacher_forced_weights(model, pairs, 8))
+    found = dict(teacher_forced_weights([model], pairs, 8))
     assert sorted(found) == [0, 1, 2, 3]
     for i, weights in found.items():
         src, tgt = pairs.src.tolist()[i], pairs.tgt.tolist()[i]
@@ -111,7 +111,7 @@ def test_links_of_the_reference_are_between_its_words() -> None:
         )
         pairs, _ = translator.encode_pairs(src, ref)
         found = dict(forced_links(translator, pairs, src, ref))
-        for i, weights in teacher_forced_weights(model, pairs, 1000):
+        for i, weights in teacher_forced_weights([model], pairs, 1000):
             words = [[0, 1, 1, 2], [0], [], [0, 1, 2, 3]][i][:3]
             of_ref = [[0, 1, 1], [0, 1, 2], [0], [0]][i]
             expected = []

@@ -43,8 +43,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("run=nowhere", "run=nowhere: no such directory"),
         ("run=[]", "run=[]: expected a directory, or a list of directories"),
-        ("run=[a,[b]]", "run=['a', ['b']]: expected a directory, or a list of directories"),
+        ("run=[a,[b,[c]]]", "run=[b,[c]]: expected a directory, or a list of directories"),
+        ("run=[a,[b,null]]", "run=[b,null]: expected a directory, or a list of directories; null, the built-in"),
+        ("run=[a,[]]", "run=[]: expected a directory, or a list of directories"),
         ("run=[a,a]", "run=a: given twice"),
+        ("run=[[a,b],[a,b]]", "run=[a,b]: given twice"),
         ("run=a port=70000", "port=70000: expected integer, 0 to 65,535"),
         ("run=a host=no.such.host.invalid", "host=no.such.host.invalid: no such address"),
         ("run=a host=192.0.2.1", "host=192.0.2.1 port=8000: Cannot assign requested address; give another port=…"),
