@@ -37,11 +37,17 @@ def variant(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training leaves no curves.png and no pages: drawing them takes longer than a short run."""
-    for name in ("draw_curves", "report"):
-        monkeypatch.setattr(Tracker, name, lambda *_, **__: None)
+@pytest.fixture(scope="module", autouse=True)
+def undrawn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Training leaves no curves.png, no report.html and no model card, except in modules marked ``drawn``.
+
+    Drawing them takes longer than a short run. The scope is that of the fixtures in which modules train.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if not request.node.get_closest_marker("drawn"):
+            for name in ("draw_curves", "report"):
+                patch.setattr(Tracker, name, lambda *_, **__: None)
+        yield
 
 
 @pytest.fixture

@@ -32,7 +32,6 @@ def reversals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_reversals(tmp_path_factory.mktemp("reversals"), {"train": 3000, "valid": 100, "test": 100})
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "attention",
     [

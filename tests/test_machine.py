@@ -38,7 +38,6 @@ def test_a_refused_setting_of_memory_stops_none_of_the_others(
     assert "accepts 2 of 3 settings that keep freed memory" in caplog.text
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_training_curves_of_bf16_and_fp32_agree(tmp_path: Path) -> None:
     data = write_reversals(tmp_path, {"train": 600, "valid": 40, "test": 1})
     losses = {}

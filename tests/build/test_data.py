@@ -92,7 +92,6 @@ def test_windows_have_every_pair_once_and_any_place_is_found_again(
     assert sentences(loader, 0) != sentences(loader, 1)
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("more", [[], SAMPLED], ids=["plain", "sampled"])
 def test_a_stop_in_the_middle_of_a_window_leaves_no_trace(
     data: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]

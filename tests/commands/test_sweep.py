@@ -28,7 +28,6 @@ from seq2seq.settings.compose import SweepJob
 from seq2seq.settings.schema import EvaluateConfig, TrainConfig
 from seq2seq.training.trainer import Trainer
 
-pytestmark = pytest.mark.usefixtures("undrawn")
 ROOT = Path(__file__).parents[2]
 SMALL = ["trainer.max_steps=2", "trainer.batch_tokens=150", "trainer.num_samples=0", "schedule.warmup_steps=1"]
 Output = pytest.CaptureFixture[str]

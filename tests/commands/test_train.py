@@ -19,7 +19,6 @@ from seq2seq.commands.train import hints
 from seq2seq.settings.schema import EvaluateConfig, InverseSqrtConfig, TrainConfig, TranslateConfig
 from seq2seq.training.trainer import Trainer
 
-pytestmark = pytest.mark.usefixtures("undrawn")
 Output = pytest.CaptureFixture[str]
 SMALL = ["trainer.batch_tokens=150", "trainer.num_samples=0", "schedule.warmup_steps=1"]
 

@@ -15,7 +15,6 @@ from seq2seq.commands.train import train
 from seq2seq.errors import TrainingError
 from seq2seq.settings.schema import TrainConfig
 
-pytestmark = pytest.mark.usefixtures("undrawn")
 ROOT = Path(__file__).parents[2]
 Output = pytest.CaptureFixture[str]
 RATE = "optimizer.lr=tag(log,interval(1e-6,1e-2))"

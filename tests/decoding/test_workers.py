@@ -210,7 +210,6 @@ def test_a_worker_is_deaf_and_alone() -> None:
     assert seen == [[1, len(SIGNALS), 3, 4]] * 4
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_validation_in_training(tmp_path: Path, forked: list[int]) -> None:
     data = write_reversals(tmp_path, {"train": 60, "valid": 30, "test": 1})
     scores = {}

@@ -12,6 +12,7 @@ from reversals import new_trainer, overrides, rows, write_reversals
 
 from seq2seq.report.curves import PANELS, curves, described, draw_curves, figures
 
+pytestmark = pytest.mark.drawn
 POINTS = [
     {"kind": "train", "step": 10, "loss": 3.0, "lr": 1e-3, "tokens_per_second": 4000.0},
     {"kind": "valid", "step": 10, "loss": 2.5, "bleu": 1.5, "chrf": 20.0},

@@ -14,6 +14,7 @@ from reversals import new_trainer, overrides, resumed, settings_of, stop_at, wri
 from seq2seq.report.training import MOST_CELLS, changed, contents, samples, shares, thinned, write
 from seq2seq.training.trainer import Trainer
 
+pytestmark = pytest.mark.drawn
 HOSTILE = "</script><script>alert(1)</script><b onclick=x>"
 GIVEN = [
     *("trainer.num_samples=2", "trainer.max_steps=9", "trainer.validate_unit=steps", "trainer.validate_every=3"),

@@ -14,7 +14,7 @@ from seq2seq.runs.card import is_edited, write_card
 from seq2seq.runs.ownership import refuse_strangers, remove_own
 from seq2seq.training.trainer import Trainer
 
-pytestmark = pytest.mark.hostile
+pytestmark = [pytest.mark.hostile, pytest.mark.drawn]
 
 
 @pytest.fixture

@@ -26,7 +26,6 @@ from seq2seq.storage import integrity
 from seq2seq.training.tracker import Tracker, Written
 from seq2seq.training.trainer import Trainer
 
-pytestmark = pytest.mark.usefixtures("undrawn")
 ATTENTIONS = [
     ["attention=luong", "attention.score=dot"],
     ["attention=luong", "attention.score=general"],

@@ -25,7 +25,6 @@ from seq2seq.text.tokenizer import PAD
 from seq2seq.training.trainer import Trainer
 from seq2seq.training.validator import ProgressBar, ValidationResult
 
-pytestmark = pytest.mark.usefixtures("undrawn")
 SMALL = ["trainer.max_epochs=2", "trainer.batch_tokens=150"]
 
 
