@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from logging.handlers import MemoryHandler
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
@@ -32,6 +33,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from seq2seq.data.store import tokenized
 from seq2seq.data.training_text import training_text
 from seq2seq.storage.lock import locked
+from seq2seq.text.tokenizer_pair import TokenizerPair
 from seq2seq.text.words import WordTokenizer
 
 pytestmark = pytest.mark.system
@@ -553,8 +555,8 @@ def start_on_cold_caches(together: Barrier, cache: Path, outcomes: Queue[Any]) -
     for start in range(100):
         together.wait(60)
         text = training_text(cache / str(start), [[cache / "train.src", cache / "train.tgt"]])
-        settings = {"joint": True, "sample_lines": 9}
-        tokens = tokenized(cache / str(start), settings, text, WordTokenizer.train).tokens
+        make = partial(TokenizerPair.train, *text.sample(9), WordTokenizer.train, joint=True)
+        tokens = tokenized(cache / str(start), {"joint": True}, text, make).tokens
         results.append([side.tolist() for side in tokens])
     warned = [record.getMessage() for record in handler.buffer if record.levelno >= logging.WARNING]
     outcomes.put((results, warned))

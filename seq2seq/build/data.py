@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from seq2seq.data import corpus, multi30k, store
 from seq2seq.data.batch import TokenizedPairs
@@ -16,6 +17,7 @@ from seq2seq.data.training_text import TrainingText, digest_of, training_text
 from seq2seq.data.windows import Windows, drawn_of, stretches
 from seq2seq.errors import ConfigError, DataError
 from seq2seq.resources import shipped
+from seq2seq.runs.layout import TOKENIZER
 from seq2seq.runs.sources import Source
 from seq2seq.settings.schema import (
     DataConfig,
@@ -33,7 +35,7 @@ from seq2seq.signals import not_returning
 from seq2seq.storage.integrity import sha256
 from seq2seq.text.subwords import SubwordTokenizer
 from seq2seq.text.tokenizer import Sampling, Tokenizer
-from seq2seq.text.tokenizer_pair import TokenizerPair
+from seq2seq.text.tokenizer_pair import TokenizerPair, tokenizer_files
 from seq2seq.text.words import WordTokenizer
 
 SPLITS = ("train", "valid", "test")
@@ -122,12 +124,25 @@ def read_sources(config: TrainConfig) -> tuple[TrainingText, ParallelText, dict[
     return train, valid, sources
 
 
-def tokenizers(config: TrainConfig, train: TrainingText) -> store.Tokenized:
-    """The tokenizers trained on the training split, its tokens and their lexicon; cached."""
+def tokenizers(config: TrainConfig, train: TrainingText, origin: Path | None = None) -> store.Tokenized:
+    """The tokenizers, the tokens of the training split and their lexicon; cached.
+
+    The tokenizers are those of the checkpoint ``origin`` or, without it, trained on the training split.
+    """
     settings = config.tokenizer
-    described = {**dataclasses.asdict(settings), "src_vectors": None, "tgt_vectors": None, "sample": None}
+    if origin:
+        files = tokenizer_files(origin / TOKENIZER)
+        described: dict[str, Any] = {side: sha256(file) for side, file in files.items()}
+        make = partial(TokenizerPair.load, origin / TOKENIZER)
+    else:
+        described = {**dataclasses.asdict(settings), "src_vectors": None, "tgt_vectors": None, "sample": None}
+        make = partial(_trained_on, train, settings)
+    return store.tokenized(Path(config.data.cache_dir), described, train, make, config.data.verify)
+
+
+def _trained_on(text: TrainingText, settings: TokenizerConfig) -> TokenizerPair:
     train_one = partial(train_tokenizer, settings=settings)
-    return store.tokenized(Path(config.data.cache_dir), described, train, train_one, config.data.verify)
+    return TokenizerPair.train(*text.sample(settings.sample_lines), train_one, settings.joint)
 
 
 def train_tokenizer(lines: list[str], settings: TokenizerConfig) -> Tokenizer:

@@ -14,6 +14,7 @@ import torch
 from seq2seq import __version__, machine
 from seq2seq.build.data import batches, has_split, read_sources, read_split, tokenizers
 from seq2seq.build.model import check_size, model
+from seq2seq.build.parent import parent_of
 from seq2seq.build.precision import faster_in_search, shapes, training_precision
 from seq2seq.data import corpus
 from seq2seq.data.loader import BatchLoader, Share
@@ -28,17 +29,20 @@ from seq2seq.model.seq2seq import parameter_device
 from seq2seq.precision import Precision
 from seq2seq.runs import sources
 from seq2seq.runs.checkpoint import (
+    CheckpointInfo,
     RunDirectory,
     UnwrittenRun,
+    check_finite,
     check_vocabulary,
     load_weights,
     read_info,
     read_training,
 )
 from seq2seq.runs.directory import REMEDY, begin, resume
-from seq2seq.runs.layout import absolute, run_path
+from seq2seq.runs.layout import PARENT, WEIGHTS, absolute, run_of, run_path
 from seq2seq.settings.compose import to_yaml
 from seq2seq.settings.schema import ScheduleConfig, TrainConfig, TrainerConfig, WordConfig
+from seq2seq.storage.integrity import sha256
 from seq2seq.text.lexicon import Lexicon
 from seq2seq.text.tokenizer_pair import TokenizerPair
 from seq2seq.text.words import load_vectors
@@ -55,6 +59,8 @@ logger = logging.getLogger(__name__)
 def training(config: TrainConfig, checkpoint: Path | None = None, group: Group = ALONE) -> Trainer:
     """Read the data, train the tokenizers, build the model and its trainer; resume from ``checkpoint``, if any.
 
+    A new run with ``init_from`` starts from that run's weights and takes its tokenizers; a resumed one has them.
+
     All processes of ``group`` do this; rank 0 alone changes files.
 
     Raises:
@@ -66,13 +72,14 @@ def training(config: TrainConfig, checkpoint: Path | None = None, group: Group =
     torch.manual_seed(config.seed)
     group.seed(config.seed)
     check_language(config.data.tgt)
+    parent = None if checkpoint else parent_of(config)
+    origin = None if config.init_from is None else checkpoint or parent
     device = group.device(machine.resolve_device(config.machine.device))
     train, valid, made_from = read_sources(config)
-    if checkpoint:
-        sources.check(path, made_from)
+    record = sources.check(path, made_from) if checkpoint else {}
     group.require_same("text of the data", {key: source.sha256 for key, source in made_from.items()})
     with group.first_goes_first():  # the others find what it has put into the cache
-        valid, pair, lexicon, loader, splits = _data(config, train, valid, Share(group.rank, group.size))
+        valid, pair, lexicon, loader, splits = _data(config, train, valid, Share(group.rank, group.size), origin)
     group.require_same("vocabulary", pair.fingerprint())
     check_size(config, len(pair.src), len(pair.tgt), device)
     net = model(config, len(pair.src), len(pair.tgt))
@@ -93,8 +100,13 @@ def training(config: TrainConfig, checkpoint: Path | None = None, group: Group =
     shortlist = Shortlist(lexicon, pair, decode.shortlist) if decode.shortlist else None
     translator = Translator(net, pair, decode, precision, shortlist)
     validator = Validator(valid, translator, config.data.tgt, group)
-    written = _loaded(checkpoint, net, pair, state) if checkpoint else None
+    written = Written(_loaded(checkpoint, net, pair).step, state.pop("written")) if checkpoint else None
     group.require_same("checkpoint", written)
+    if parent:
+        record = {PARENT: _started(parent, net, pair)}
+        group.require_same("weights of init_from", record)
+    if PARENT in record:
+        made_from[PARENT] = sources.Source(str(config.init_from), record[PARENT])
     if group.first:
         run, tracker = _outputs(config, pair, lexicon, made_from, written)  # only once everything else is ready
         sources.record_corpus(path, made_from, _described(splits, pair))
@@ -108,12 +120,20 @@ def training(config: TrainConfig, checkpoint: Path | None = None, group: Group =
     return made
 
 
-def _loaded(checkpoint: Path, net: Seq2Seq, pair: TokenizerPair, state: dict[str, Any]) -> Written:
-    """Fill ``net`` with the weights of ``checkpoint``; takes out of its ``state`` how long its reports were."""
+def _loaded(checkpoint: Path, net: Seq2Seq, pair: TokenizerPair) -> CheckpointInfo:
+    """Fill ``net`` with the weights of ``checkpoint``."""
     info = read_info(checkpoint)
     check_vocabulary(checkpoint, info, pair)
     load_weights(checkpoint, net)
-    return Written(info.step, state.pop("written"))
+    return info
+
+
+def _started(parent: Path, net: Seq2Seq, pair: TokenizerPair) -> str:
+    """Let ``net`` start from the weights of the checkpoint ``parent``; gives their hash."""
+    info = _loaded(parent, net, pair)
+    check_finite(parent, net)
+    logger.info("weights from %s (update %s), and its vocabulary", run_of(parent), f"{info.step:,}")
+    return sha256(parent / WEIGHTS)
 
 
 def _outputs(
@@ -146,16 +166,19 @@ def _refuse_less(path: Path, state: Mapping[str, Any], settings: TrainerConfig) 
 
 
 def _data(
-    config: TrainConfig, train: TrainingText, valid: corpus.ParallelText, share: Share
+    config: TrainConfig, train: TrainingText, valid: corpus.ParallelText, share: Share, origin: Path | None
 ) -> tuple[corpus.ParallelText, TokenizerPair, Lexicon, BatchLoader, list[corpus.SplitReport]]:
-    """The validation split, tokenizers, lexicon, batches, and what was read, dropped and kept, which is logged."""
+    """The validation split, tokenizers, lexicon, batches, and what was read, dropped and kept, which is logged.
+
+    The tokenizers are those of the checkpoint ``origin``, if it is given.
+    """
     if len(train) < 2:
         raise DataError("train: a single sentence pair; a corpus has a sentence a line, each ended by a newline")
     valid, report = corpus.clean("valid", valid, train.hashes)
     others = [report]
     if has_split(config.data, "test"):
         others.append(corpus.clean("test", read_split(config.data, "test"), train.hashes)[1])
-    pair, tokens, lexicon = tokenizers(config, train)
+    pair, tokens, lexicon = tokenizers(config, train, origin)
     loader, reports = batches(config, train, pair, tokens, share)
     reports += others
     logger.info("%s", corpus.report_table(reports))

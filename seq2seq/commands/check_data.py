@@ -19,13 +19,16 @@ def check_data(settings: CheckConfig) -> None:
     """Print the oddities of the corpus; the exit status is 1 if training would stop with an error."""
     with importing():
         from seq2seq.build.data import SPLITS, has_split, read_training_text, split_paths, tokenizers  # with torch
+        from seq2seq.build.parent import parent_of
         from seq2seq.data import checkup
 
     frame.log_to(sys.stderr)
-    data = settings.data
+    data, parent = settings.data, parent_of(settings)
     paths = {name: split_paths(data, name) for name in SPLITS if has_split(data, name)}
     splits = {name: checkup.read(files) for name, files in paths.items()}
-    examined = checkup.check_up(splits, data, lambda: tokenizers(settings, read_training_text(data)).tokenizers)
+    examined = checkup.check_up(
+        splits, data, lambda: tokenizers(settings, read_training_text(data), parent).tokenizers
+    )
     print(checkup.report(examined))
     if settings.fix:
         originals = [path for files in paths.values() for path in files]

@@ -14,7 +14,7 @@ from seq2seq.commands import frame
 from seq2seq.commands.output import say
 from seq2seq.distributed.group import ALONE, Group, joined
 from seq2seq.errors import ConfigError
-from seq2seq.runs.layout import LOCATION, PATHS, REPORT, run_path
+from seq2seq.runs.layout import LOCATION, PARENT, PATHS, REPORT, run_path
 from seq2seq.runs.table import duration, table_of_validations
 from seq2seq.settings.compose import override_value
 from seq2seq.settings.schema import TrainConfig, flat
@@ -66,7 +66,7 @@ def train(
 
 def check_group(settings: TrainConfig, group: Group) -> None:
     """Raise ``ConfigError`` if the processes were started differently, or a restart would not resume."""
-    of_the_host = (*LOCATION, *PATHS, "machine.")
+    of_the_host = (*LOCATION, *PATHS, PARENT, "machine.")
     shared = {key: value for key, value in flat(settings).items() if not key.startswith(of_the_host)}
     group.require_same("settings", shared)
     for given in [*["overwrite=true"] * settings.overwrite, *["resume=never"] * (settings.resume == "never")]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from seq2seq.storage.cache import opened_or_built, read_contents, write_contents
 from seq2seq.storage.processes import mapped
 from seq2seq.storage.rows import Rows, written_rows
 from seq2seq.text.lexicon import LEXICON, Lexicon
-from seq2seq.text.tokenizer_pair import TokenizerPair, Train
+from seq2seq.text.tokenizer_pair import TokenizerPair
 
 logger = logging.getLogger(__name__)
 
@@ -45,13 +45,12 @@ def tokenized(
     cache: Path,
     settings: Mapping[str, Any],
     text: TrainingText,
-    train: Train,
+    make: Callable[[], TokenizerPair],
     verify: bool = False,
 ) -> Tokenized:
-    """Tokenizers trained on ``text`` with ``settings``, its tokens and lexicon; from ``cache`` if it has them.
+    """Tokenizers for ``text``, its tokens and lexicon; from ``cache`` if it has them.
 
-    ``train`` trains one tokenizer. ``settings`` are all that it depends on, and say whether it is ``joint`` and on
-    how many ``sample_lines`` of each side it is trained.
+    ``make`` makes the tokenizers; ``settings`` are all that they depend on besides ``text``.
     Large files of the cache are known by their size and time of change; with ``verify`` they are hashed again.
     """
     described = json.dumps([VERSIONS, settings, text.key], sort_keys=True)
@@ -64,7 +63,7 @@ def tokenized(
         return found
 
     def fill(directory: Path) -> None:
-        pair = TokenizerPair.train(*text.sample(settings["sample_lines"]), train, settings["joint"])
+        pair = make()
         pair.save(directory)
         _write_tokens(directory, text, pair)
         count_lexicon(_tokens(directory), len(pair.src), len(pair.tgt)).save(directory / LEXICON)

@@ -194,7 +194,9 @@ def _data(config: TrainConfig, corpus: Mapping[str, Any]) -> list[str]:
 
 def _training(config: TrainConfig, result: Mapping[str, Any]) -> list[str]:
     trainer, dropout = config.trainer, config.model.dropout
+    parent = config.init_from and markdown(Path(config.init_from).name)
     return [
+        *[f"fine-tuned: it started from the weights and the vocabulary of {parent}"] * bool(parent),
         f"{result['steps']:,} updates in {duration(result['seconds'])}; epochs completed: {result['epochs']:,}; "
         f"ended by {markdown(result['stopped'])}",
         f"{config.optimizer.name}, learning rate {config.optimizer.lr:g}, schedule {config.schedule.name}, "

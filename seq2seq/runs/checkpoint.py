@@ -184,8 +184,12 @@ def read_result(run: Path) -> dict[str, Any] | None:
     return result
 
 
-def checkpoint_path(run: Path, name: str) -> Path:
-    """The directory of the checkpoint ``name`` of ``run``, or ``run`` itself if it is a copied checkpoint."""
+def checkpoint_path(run: Path, name: str, key: str = "run") -> Path:
+    """The directory of the checkpoint ``name`` of ``run``, or ``run`` itself if it is a copied checkpoint.
+
+    Raises:
+        CheckpointError: there is none; ``key`` is the setting that gave ``run``.
+    """
     if (run / WEIGHTS).is_file():
         return run
     if not run.is_dir():
@@ -194,13 +198,13 @@ def checkpoint_path(run: Path, name: str) -> Path:
         )
         below = Path(TrainConfig.runs_dir) / run
         hint = (
-            f"did you mean run={below}?"
+            f"did you mean {key}={below}?"
             if below.is_dir()
             else f"{run.parent} has {', '.join(near[:8]) or 'no runs'}"
         )
-        raise CheckpointError(f"run={run}: no such directory; {hint}")
+        raise CheckpointError(f"{key}={run}: no such directory; {hint}")
     if not (run / name / WEIGHTS).is_file():
-        raise CheckpointError(f"run={run}: no checkpoint {name}/ there; has it been validated once?")
+        raise CheckpointError(f"{key}={run}: no checkpoint {name}/ there; has it been validated once?")
     return run / name
 
 

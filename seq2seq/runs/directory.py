@@ -23,6 +23,7 @@ from seq2seq.runs.layout import (
     RESUMABLE,
     SOURCES,
     absolute,
+    located,
     run_path,
 )
 from seq2seq.runs.ownership import IN_BEST, NAMES, REPLACED, refuse_strangers, remains, remove_own
@@ -57,7 +58,7 @@ def finished_result(config: TrainConfig) -> dict[str, Any] | None:
         raise ConfigError(f"resume=must: {path} holds no run to resume; resume=auto would begin one")
     if not begun:
         return None
-    made, asked = flat(absolute(read_train_config(path / CONFIG))), flat(absolute(config))
+    made, asked = flat(absolute(located(read_train_config(path / CONFIG), path))), flat(absolute(config))
     free = LOCATION + STARTING + REPORTING + (() if isinstance(config.schedule, LinearConfig) else LENGTH)
     material = () if (path / SOURCES).exists() else MATERIAL  # without a record of their content, paths count
     compared = [key for key in asked if key.startswith(material) or not key.startswith(free + PATHS)]

@@ -42,6 +42,8 @@ MATERIAL = (
 """Paths of the files that a run is made from. Their content is part of its identity, their names are not."""
 PATHS = ("runs_dir", "data.root", "data.test.", *MATERIAL)
 """Paths that a run keeps absolute. Caches stay relative to the directory that a command is started in."""
+PARENT = "init_from"
+"""A path that is kept absolute too; but which run a training starts from changes the results."""
 NO_CHOICES = (*LOCATION, *PATHS, "resume", "overwrite")
 """Beginnings of settings that can't explain how well a run does: paths, and how to start."""
 REPORTING = ("trainer.log_every", "trainer.num_samples", "trainer.save_every")
@@ -61,7 +63,7 @@ def run_of(checkpoint: Path) -> Path:
 
 
 def absolute(config: TrainConfig) -> TrainConfig:
-    """``config`` with the paths ``PATHS`` absolute: as a run keeps them."""
+    """``config`` with the paths ``PATHS`` and ``PARENT`` absolute: as a run keeps them."""
     return _with_paths(config, lambda path: str(Path(path).absolute()))
 
 
@@ -90,7 +92,7 @@ def _with_paths(settings: Section, change: Callable[[str], str], prefix: str = "
     for name, value in vars(settings).items():
         if dataclasses.is_dataclass(value):
             changed[name] = _with_paths(value, change, f"{prefix}{name}.")
-        elif value and f"{prefix}{name}".startswith(PATHS):
+        elif value and f"{prefix}{name}".startswith((*PATHS, PARENT)):
             changed[name] = [*map(change, value)] if isinstance(value, list) else change(value)
     return dataclasses.replace(settings, **changed)  # type: ignore[type-var]
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from seq2seq.errors import CheckpointError, ConfigError
 from seq2seq.runs.directory import REMEDY
-from seq2seq.runs.layout import CORPUS, SOURCES
+from seq2seq.runs.layout import CORPUS, PARENT, SOURCES
 from seq2seq.storage.atomic import write_json, write_text
 
 logger = logging.getLogger(__name__)
@@ -48,8 +48,11 @@ def read_corpus(run: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: can't be read ({error})") from None
 
 
-def check(run: Path, sources: Mapping[str, Source]) -> None:
-    """Compare ``sources`` with the record of the run; without one, as of an earlier version, says so in the log.
+def check(run: Path, sources: Mapping[str, Source]) -> dict[str, str]:
+    """Compare ``sources`` with the record of the run, which is returned: a hash for each key.
+
+    Without one, as of an earlier version, the log says so. The weights that the run started from (init_from) are
+    not compared, since it has its own by now.
 
     Raises:
         ConfigError: the content of one is another.
@@ -60,13 +63,14 @@ def check(run: Path, sources: Mapping[str, Source]) -> None:
         recorded = dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         logger.warning("%s: an earlier version kept no record of its data, so it can't be compared", run)
-        return
+        return {}
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"{path}: can't be read ({error}); remove it, and the run resumes without comparing its data"
         ) from None
     now = {key: source.sha256 for key, source in sources.items()}
-    changed = [key for key in {**now, **recorded} if now.get(key) != recorded.get(key)]
+    changed = [key for key in {**now, **recorded} if key != PARENT and now.get(key) != recorded.get(key)]
     if changed:
         files = dict.fromkeys(sources[key].file if key in sources else key for key in changed)
         raise ConfigError(f"{', '.join(files)}: changed since {run} began; restore the content, {REMEDY}")
+    return recorded

@@ -117,6 +117,12 @@ def _check_training(config: TrainConfig) -> None:
         )
     if len(config.optimizer.betas) != 2 or not all(0 <= beta < 1 for beta in config.optimizer.betas):
         raise ConfigError(f"optimizer.betas={config.optimizer.betas}: two numbers, each at least 0 and below 1")
+    for key in ("src_vectors", "tgt_vectors"):
+        if config.init_from is not None and (vectors := getattr(config.tokenizer, key, None)):
+            raise ConfigError(
+                f"tokenizer.{key}={vectors}: init_from={config.init_from} has vectors of its own for all words; "
+                "give one of the two"
+            )
     check_decode(config.decode)
     check_unknown_words(config.decode, config.tokenizer)
 

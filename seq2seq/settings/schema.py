@@ -471,6 +471,11 @@ class TrainConfig:
     trainer: TrainerConfig = MISSING
     decode: DecodeConfig = MISSING
     machine: MachineConfig = section(MachineConfig)
+    init_from: str | None = setting(
+        None,
+        "directory of a run, or of a copy of its best/, whose weights and vocabulary training starts from; null: "
+        "random weights, and a vocabulary of its own",
+    )
     name: str | None = setting(None, "name of the run; null: a name made of its main settings")
     runs_dir: str = setting("runs", "directory that holds the runs")
     resume: str = choice(

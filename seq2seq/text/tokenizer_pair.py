@@ -43,7 +43,7 @@ class TokenizerPair(NamedTuple):
     @classmethod
     def load(cls, directory: Path) -> TokenizerPair:
         """Read what ``save`` wrote."""
-        files = {path.stem: path for path in directory.glob("*.*") if path.suffix in KINDS}
+        files = tokenizer_files(directory)
         if set(files) == {"joint"}:
             return cls(*[_load(files["joint"])] * 2)
         if set(files) == {"src", "tgt"}:
@@ -58,6 +58,11 @@ class TokenizerPair(NamedTuple):
         for tokenizer in self:
             digest.update(json.dumps(tokenizer.pieces(range(len(tokenizer)))).encode())
         return digest.hexdigest()
+
+
+def tokenizer_files(directory: Path) -> dict[str, Path]:
+    """The files that ``TokenizerPair.save`` wrote, by their side: joint, or src and tgt."""
+    return {path.stem: path for path in sorted(directory.glob("*.*")) if path.suffix in KINDS}
 
 
 def _load(path: Path) -> Tokenizer:

@@ -22,7 +22,7 @@ from seq2seq.data.training_text import training_text
 from seq2seq.storage import integrity
 from seq2seq.storage.rows import Rows, written_rows
 from seq2seq.text.tokenizer import Tokenizer
-from seq2seq.text.tokenizer_pair import TokenizerPair
+from seq2seq.text.tokenizer_pair import TokenizerPair, Train
 from seq2seq.text.words import WordTokenizer
 
 SRC, TGT = ["ein Hund", "zwei Hunde"], ["a dog", "two dogs"]
@@ -46,7 +46,7 @@ def train() -> CountingTrain:
 
 def start(
     cache: Path,
-    train: store.Train,
+    train: Train,
     src: Sequence[str] = SRC,
     tgt: Sequence[str] = TGT,
     joint: bool = True,
@@ -59,7 +59,11 @@ def start(
     for file, lines in zip(files, (src, tgt), strict=True):
         file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     text = training_text(cache.parent / f"{cache.name}.text", [files])
-    return tokenized(cache, {"joint": joint, "sample_lines": sample_lines, **more}, text, train, verify)
+
+    def make() -> TokenizerPair:
+        return TokenizerPair.train(*text.sample(sample_lines), train, joint)
+
+    return tokenized(cache, {"joint": joint, "sample_lines": sample_lines, **more}, text, make, verify)
 
 
 def same(one: Tokenized, other: Tokenized) -> bool:
@@ -179,15 +183,15 @@ def test_starts_on_a_cold_cache_at_once(tmp_path: Path) -> None:
     together = threading.Barrier(count)
     start(tmp_path / "text", WordTokenizer.train)  # so that all find the same files
 
-    def train(lines: Sequence[str]) -> Tokenizer:
+    def make() -> TokenizerPair:
         calls.append(1)
-        return WordTokenizer.train(lines)
+        return TokenizerPair.train(SRC, TGT, WordTokenizer.train, joint=True)
 
     def begin() -> None:
         try:
             text = training_text(tmp_path / "text.text", [[tmp_path / "text.src", tmp_path / "text.tgt"]])
             together.wait()
-            results.append(tokenized(tmp_path / "cache", {"joint": True, "sample_lines": 9}, text, train))
+            results.append(tokenized(tmp_path / "cache", {"joint": True}, text, make))
         except BaseException as error:
             failures.append(error)
 

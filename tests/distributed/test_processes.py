@@ -74,6 +74,8 @@ def more(tmp_path_factory: pytest.TempPathFactory) -> Together:
     runs.add("whole", 2, *DROPOUT)
     runs.add("parts", 2, *DROPOUT, **STOP)
     runs.add("parts", 2, *DROPOUT)
+    for size in (1, 2):
+        runs.add(f"child{size}", size, f"init_from={runs.directory('whole')}")
     runs.add("failed", 2, rank=0, step=3, what="this: is wrong")
     runs.add("killed", 2, rank=1, step=3, what="SIGKILL")
     runs.run()
@@ -134,6 +136,11 @@ def test_one_resumes_what_two_have_begun(more: Together) -> None:
 def test_as_many_processes_resume_bit_for_bit(more: Together) -> None:
     assert more.ends("parts") == [(75, "")] * 2
     assert more.distance("whole", "parts") == 0
+
+
+@pytest.mark.system
+def test_all_processes_start_from_the_same_weights(more: Together) -> None:
+    assert_same_run(more, "child", 2)
 
 
 def test_an_error_ends_all_with_its_message(runs: Together) -> None:

@@ -81,6 +81,8 @@ def test_paths_are_kept_absolute_but_for_caches(tmp_path: Path, monkeypatch: pyt
         "runs_dir": f"{tmp_path}/runs",
     }
     assert flat(absolute(absolute(given))) == kept
+    child = absolute(settings_of("init_from=runs/y", "name=x"))
+    assert child.init_from == f"{tmp_path}/runs/y"
     root = absolute(settings_of("data=multi30k", "data.root=m", "name=x"))
     assert flat(root)["data.root"] == f"{tmp_path}/m"
     assert flat(root)["data.download_dir"] == "data/multi30k"
