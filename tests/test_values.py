@@ -131,7 +131,7 @@ def test_a_command_begins_with_what_is_valid() -> None:
 def test_a_key_takes_numbers_within_its_bounds_alone(command: str, key: str) -> None:
     leaf = numbers_of(COMMANDS[command])[key]
     nullable, is_list = type(None) in typing.get_args(leaf.type), leaf.type == list[float]
-    option = training_keys().get(key, "") if command in ("train", "check_data") else "run=x"
+    option = training_keys().get(key, "") if command in ("train", "check_data", "tune") else "run=x"
     bad = [*NOT_NUMBERS, *map(str, (*HUGE, *outside(leaf))), *(() if nullable else ["null"])]
     register_schemas()
     with initialize_config_dir(str(frame.CONFIGS), version_base="1.3"):

@@ -146,13 +146,14 @@ def _one_or_all(values: list[Any]) -> Any:
 def record(settings: EvaluateConfig, loaded: LoadedRun, data: EvaluationSet) -> dict[str, Any]:
     """A record of how the evaluation was measured, as plain values; run, checkpoint and update of each member."""
     translator, members = loaded.translator, loaded.members
-    gold = (Path(settings.gold_alignments),) if settings.gold_alignments else ()
+    gold = [Path(settings.gold_alignments)] if settings.gold_alignments else []
     return {
         "run": _one_or_all(directories(settings.run)),
         "checkpoint": _one_or_all([str(member.path) for member in members]),
         "update": _one_or_all([member.info.step for member in members]),
         "data": data.name,
-        "files": {**data.files, **_hashes(gold)},
+        "files": data.files,
+        "gold_alignments": _hashes(gold),
         "languages": [loaded.config.data.src, loaded.config.data.tgt],
         "decode": vars(translator.decode),
         "device": str(parameter_device(translator.model)),

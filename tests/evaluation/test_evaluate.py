@@ -25,6 +25,7 @@ from seq2seq.decoding.translator import Translator
 from seq2seq.errors import ConfigError, DataError, DecodingError
 from seq2seq.evaluation.alignment import forced_links
 from seq2seq.evaluation.evaluate import evaluate, report, write
+from seq2seq.evaluation.saved import read_evaluation, read_text
 from seq2seq.evaluation.teacher_forcing import perplexity
 from seq2seq.settings.schema import DecodeConfig, EvaluateConfig, FilesConfig, Multi30kConfig
 from seq2seq.training.validator import Validator
@@ -346,7 +347,9 @@ def test_the_alignment_error_rate(
     expected = {"error_rate": 1 - 2 * hits / (links + sure), "precision": hits / links, "recall": hits / sure}
     assert scores["alignment"] == pytest.approx(expected)
     assert 0 < scores["alignment"]["error_rate"] < 1
-    assert scores["files"][str(tmp_path / "gold")] == hashlib.sha256((tmp_path / "gold").read_bytes()).hexdigest()
+    digest = hashlib.sha256((tmp_path / "gold").read_bytes()).hexdigest()
+    assert scores["gold_alignments"] == {str(tmp_path / "gold"): digest}
+    assert len(read_text(read_evaluation(own / "evaluation" / "test"))) == len(text)  # `seq2seq compare` reads it
     (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("AER"))
     assert row.split()[1] == f"{100 * expected['error_rate']:.2f}"
     assert len(row) <= 80
