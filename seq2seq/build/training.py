@@ -86,27 +86,16 @@ def training(config: TrainConfig, checkpoint: Path | None = None, group: Group =
     if isinstance(config.tokenizer, WordConfig):
         use_pretrained_vectors(net, config.tokenizer, pair)
     net.to(device)
-    logger.info(
-        "vocabulary %s · %s parameters · %s, %s%d threads",
-        f"{len(pair.src):,} joint" if pair.joint else f"{len(pair.src):,} + {len(pair.tgt):,}",
-        f"{net.num_parameters():,}",
-        device,
-        f"{group.size} processes of " if group.size > 1 else "",
-        torch.get_num_threads(),
-    )
+    _log_sizes(net, pair, group)
     measured = shapes(config.model, len(pair.tgt))
     precision = group.once(lambda: training_precision(config.machine, device, measured, state.get("precision")))
-    decode = dataclasses.replace(config.decode, beam_size=config.trainer.valid_beam_size, num_best=1)
-    shortlist = Shortlist(lexicon, pair, decode.shortlist) if decode.shortlist else None
-    translator = Translator(net, pair, decode, precision, shortlist)
-    validator = Validator(valid, translator, config.data.tgt, group)
+    validator = Validator(valid, _translator(config, net, pair, lexicon, precision), config.data.tgt, group)
     written = Written(_loaded(checkpoint, net, pair).step, state.pop("written")) if checkpoint else None
     group.require_same("checkpoint", written)
-    if parent:
-        record = {PARENT: _started(parent, net, pair)}
-        group.require_same("weights of init_from", record)
-    if PARENT in record:
-        made_from[PARENT] = sources.Source(str(config.init_from), record[PARENT])
+    started = _started(parent, net, pair) if parent else record.get(PARENT)
+    group.require_same("weights of init_from", started)
+    if started:
+        made_from[PARENT] = sources.Source(str(config.init_from), started)
     if group.first:
         run, tracker = _outputs(config, pair, lexicon, made_from, written)  # only once everything else is ready
         sources.record_corpus(path, made_from, _described(splits, pair))
@@ -118,6 +107,26 @@ def training(config: TrainConfig, checkpoint: Path | None = None, group: Group =
         made.load_state_dict({**unknown, **state})  # what earlier versions didn't save
         logger.info("resuming from %s, update %s", checkpoint, f"{written.step:,}")
     return made
+
+
+def _log_sizes(net: Seq2Seq, pair: TokenizerPair, group: Group) -> None:
+    logger.info(
+        "vocabulary %s · %s parameters · %s, %s%d threads",
+        f"{len(pair.src):,} joint" if pair.joint else f"{len(pair.src):,} + {len(pair.tgt):,}",
+        f"{net.num_parameters():,}",
+        parameter_device(net),
+        f"{group.size} processes of " if group.size > 1 else "",
+        torch.get_num_threads(),
+    )
+
+
+def _translator(
+    config: TrainConfig, net: Seq2Seq, pair: TokenizerPair, lexicon: Lexicon, precision: Precision
+) -> Translator:
+    """Search as in validation."""
+    decode = dataclasses.replace(config.decode, beam_size=config.trainer.valid_beam_size, num_best=1)
+    shortlist = Shortlist(lexicon, pair, decode.shortlist) if decode.shortlist else None
+    return Translator(net, pair, decode, precision, shortlist)
 
 
 def _loaded(checkpoint: Path, net: Seq2Seq, pair: TokenizerPair) -> CheckpointInfo:

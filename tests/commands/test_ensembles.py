@@ -11,21 +11,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from inprocess import error_line, restored, start, status_of
 from reversals import new_trainer, overrides, write_reversals
 from serving import client_of
+from translated_files import check_files
 
 import seq2seq
 from seq2seq.build import inference
 from seq2seq.build.inference import load_run
 from seq2seq.commands.translate import translate
-from seq2seq.decoding.word_attention import pharaoh
 from seq2seq.evaluation.saved import read_evaluation
 from seq2seq.serve.models import load_served
 from seq2seq.settings.schema import DecodeConfigOverrides, ServeConfig, TranslateConfig
-from seq2seq.training.tracker import Tracker
 
 LINES = ["a b c", "", "l k j i h"]
 
@@ -37,10 +35,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trained(data: Path, name: str, *given: str) -> Path:
     trainer = new_trainer(*overrides(data, "trainer.max_steps=10", "decode.beam_size=2", *given, f"name={name}"))
-    with pytest.MonkeyPatch.context() as patch:
-        for drawing in ("draw_curves", "report"):  # takes longer than the training
-            patch.setattr(Tracker, drawing, lambda *_, **__: None)
-        trainer.train()
+    trainer.train()
     return trainer.run.path
 
 
@@ -126,20 +121,8 @@ def test_names_that_are_long_are_cut(runs: list[Path], tmp_path: Path) -> None:
 
 
 def test_translations_with_attention(runs: list[Path], tmp_path: Path) -> None:
-    (tmp_path / "in").write_text("\n".join(LINES) + "\n")
-    names = ("input", "output", "alignments", "weights", "heatmaps")
-    files = {name: str(tmp_path / name.removesuffix("put")) for name in names}
     decode = DecodeConfigOverrides(replace_unk=True, workers="2" if sys.platform == "linux" else None)
-    with restored():
-        translate(TranslateConfig(run=[*map(str, runs)], heatmap_format="svg", decode=decode, **files))
-    translator = seq2seq.load(runs, replace_unk=True)
-    translations = translator.translate(LINES)
-    words = [translator.word_attention(translation) for translation in translations]
-    assert (tmp_path / "out").read_text().split("\n") == [*map(str, translations), ""]
-    assert (tmp_path / "alignments").read_text().split("\n") == [*map(pharaoh, words), ""]
-    with np.load(tmp_path / "weights", allow_pickle=False) as weights:
-        np.testing.assert_allclose(weights["3/weights"], words[2].weights.numpy(), atol=1e-6)
-    assert {path.name for path in (tmp_path / "heatmaps").iterdir()} == {"1.svg", "3.svg"}
+    translations = check_files(runs, tmp_path, LINES, decode)
     alone = [
         [candidate.log_prob for candidate in one.candidates] for one in seq2seq.load(runs[0]).translate(LINES)
     ]

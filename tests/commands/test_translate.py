@@ -10,14 +10,13 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from inprocess import restored
 from reversals import trained_run
+from translated_files import check_files
 
 import seq2seq
 from seq2seq.commands.translate import translate
-from seq2seq.decoding.word_attention import pharaoh
 from seq2seq.settings.schema import DecodeConfigOverrides, MachineConfig, TranslateConfig
 
 
@@ -148,19 +147,7 @@ def test_heatmaps_need_a_directory(run: Path, tmp_path: Path) -> None:
 
 
 def test_attention_beside_the_output(run: Path, tmp_path: Path) -> None:
-    (tmp_path / "in").write_text("a b c\n\nd e\n")
-    names = ("input", "output", "alignments", "weights", "heatmaps")
-    files = {name: str(tmp_path / name.removesuffix("put")) for name in names}
-    with restored():
-        translate(TranslateConfig(run=str(run), heatmap_format="svg", **files))
-    translator = seq2seq.load(run)
-    translations = translator.translate(["a b c", "", "d e"])
-    words = [translator.word_attention(translation) for translation in translations]
-    assert (tmp_path / "out").read_text().split("\n") == [*map(str, translations), ""]
-    assert (tmp_path / "alignments").read_text().split("\n") == [*map(pharaoh, words), ""]
-    with np.load(tmp_path / "weights", allow_pickle=False) as weights:
-        np.testing.assert_allclose(weights["3/weights"], words[2].weights.numpy(), atol=1e-6)
-    assert {path.name for path in (tmp_path / "heatmaps").iterdir()} == {"1.svg", "3.svg"}
+    check_files(run, tmp_path, ["a b c", "", "d e"], DecodeConfigOverrides())
 
 
 def test_two_outputs_are_two_files(run: Path, tmp_path: Path) -> None:
