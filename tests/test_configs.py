@@ -77,7 +77,8 @@ def test_the_remedies_of_troubleshooting_are_settings() -> None:
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_experiments_compose_and_build(experiment: str) -> None:
     settings = settings_of(f"experiment={experiment}")
-    assert settings.name == experiment
+    named = experiment != "multi30k"  # that one is for every pair: its runs have the default name
+    assert settings.name == (experiment if named else None)
     assert model(settings, 500, 500).num_parameters() > 500 * settings.model.embedding_size
 
 

@@ -22,7 +22,6 @@ from seq2seq.runs.sources import Source
 from seq2seq.settings.schema import (
     DataConfig,
     FilesConfig,
-    MixConfig,
     Multi30kConfig,
     PhrasebookConfig,
     SplitFiles,
@@ -82,13 +81,8 @@ def read_split(data: DataConfig, split: str) -> ParallelText:
 
 def training_corpora(data: DataConfig) -> list[tuple[Path, ...]]:
     """The files of each corpus that training reads: those of the training split, then those mixed into it."""
-    mix = mix_of(data)
-    return [split_paths(data, "train"), *zip(map(Path, mix.src), map(Path, mix.tgt), strict=True)]
-
-
-def mix_of(data: DataConfig) -> MixConfig:
-    """What is mixed into the training split."""
-    return data.mix if isinstance(data, FilesConfig) else MixConfig()
+    mix = zip(map(Path, data.mix.src), map(Path, data.mix.tgt), strict=True)
+    return [split_paths(data, "train"), *mix]
 
 
 def read_training_text(data: DataConfig) -> TrainingText:
@@ -162,7 +156,7 @@ def batches(
     Raises:
         DataError: all pairs are over-long.
     """
-    data, settings, mix = config.data, config.tokenizer, mix_of(config.data)
+    data, settings, mix = config.data, config.tokenizer, config.data.mix
     most, dropped = data.max_length, data.over_length == "drop"
     drawn = drawn_of(text.sizes, mix.weights, mix.temperature)
     samples = isinstance(settings, SubwordConfig) and settings.sample

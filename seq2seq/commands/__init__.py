@@ -18,6 +18,7 @@ COMMANDS = {
     "translate": "translate text with a trained model",
     "serve": "translate on a page in the browser, and over HTTP",
     "export": "take a trained model along, without PyTorch",
+    "diversify": "train on a corpus and on translations of it by other models",
     "tune": "search for good settings",
     "check-data": "check a corpus before training on it",
     "runs": "compare runs in a table",
@@ -109,6 +110,8 @@ def _imported(name: str) -> Callable[[], None]:
         from seq2seq.commands import export as command  # type: ignore[no-redef]
     elif name == "tune":
         from seq2seq.commands import tune as command  # type: ignore[no-redef]
+    elif name == "diversify":
+        from seq2seq.commands import diversify as command  # type: ignore[no-redef]
     elif name == "check-data":
         from seq2seq.commands import check_data as command  # type: ignore[no-redef]
     elif name == "compare":

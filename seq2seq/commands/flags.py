@@ -72,7 +72,7 @@ def arranged(arguments: Sequence[str], command: str) -> list[str]:
 def flags_of(command: str) -> tuple[Flag, ...]:
     """The flags that a command takes."""
     sweep = (MULTIRUN,) if command in ("train", "evaluate") else ()
-    own = (CONFIG_DIR,) if command in ("train", "tune", "check-data") else ()
+    own = (CONFIG_DIR,) if command in ("train", "tune", "diversify", "check-data") else ()
     return (*sweep, *own, *WITHOUT_HYDRA.get(command, HYDRA), *COMMON)
 
 

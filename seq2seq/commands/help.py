@@ -64,6 +64,11 @@ EXAMPLES = {
         "seq2seq tune experiment=phrasebook runs_dir=runs/dropout 'model.dropout.readout=interval(0,0.5)' "
         "prune_after=null",
     ),
+    "diversify": (
+        "seq2seq diversify experiment=multi30k_de_en_luong data.src=en data.tgt=de",
+        "seq2seq diversify experiment=multi30k_de_en_luong teachers=3 teacher_epochs=6 trainer.max_epochs=3",
+        "seq2seq diversify experiment=multi30k_de_en_luong attention.score=dot teachers_dir=runs/teachers",
+    ),
     "runs": ("seq2seq runs", "seq2seq runs runs/a runs/b", "seq2seq runs runs/search --tensorboard"),
     "compare": (
         "seq2seq compare runs/a runs/b",
@@ -75,6 +80,7 @@ COLUMN = 32  # where explanations begin
 AS_TRAIN = {
     "check_data": "Other settings of seq2seq train may be given too; they change nothing here.",
     "tune": "All settings of seq2seq train may be given too, with one value or several.",
+    "diversify": "All settings of seq2seq train may be given too; they are those of all models.",
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ from seq2seq.commands.train import train
 from seq2seq.errors import ConfigError
 from seq2seq.runs.table import Run
 from seq2seq.settings.compose import Dimension, Launch, SweepJob, launcher, search_space
-from seq2seq.settings.schema import TrainConfig, TuneConfig
+from seq2seq.settings.schema import TrainConfig, TuneConfig, as_run
 from seq2seq.storage.lock import locked
 
 if TYPE_CHECKING:
@@ -103,16 +102,12 @@ class Trials(Sweep):
         self._settings = settings
 
     def run(self, job: SweepJob, load: Callable[[], Any]) -> float:
-        return super().run(job, lambda: _as_run(load()))
+        return super().run(job, lambda: as_run(load()))
 
     def _value(self, settings: TrainConfig, job: SweepJob) -> float:
         from seq2seq.commands.study import report
 
         return train(settings, on_validation=partial(report, self._settings, job.number))
-
-
-def _as_run(settings: TuneConfig) -> TrainConfig:
-    return TrainConfig(**{item.name: getattr(settings, item.name) for item in dataclasses.fields(TrainConfig)})
 
 
 def _fixed(settings: TuneConfig, space: Mapping[str, Dimension], given: Sequence[str]) -> list[str]:

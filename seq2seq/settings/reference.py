@@ -18,6 +18,7 @@ EXPERIMENT = "experiment"  # the group without a schema: named settings of any k
 GROUPS_OF = {
     "train": (*GROUPS, EXPERIMENT),
     "tune": (*GROUPS, EXPERIMENT),
+    "diversify": (*GROUPS, EXPERIMENT),
     "check_data": ("data", "tokenizer", EXPERIMENT),
 }
 """The groups that a command reads. The others have none."""

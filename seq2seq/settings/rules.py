@@ -15,7 +15,6 @@ from seq2seq.settings.schema import (
     DecodeConfig,
     DecodeConfigOverrides,
     EvaluateConfig,
-    FilesConfig,
     Leaf,
     MachineConfig,
     MixConfig,
@@ -99,8 +98,7 @@ def _check_training(config: TrainConfig) -> None:
         raise ConfigError("machine.precision=int8 is for search, not for training: use auto, bf16 or fp32")
     if config.name is not None and not re.fullmatch(r"(?=.{1,120}$)[\w+-][\w.+-]*", config.name):
         raise ConfigError(f"name={config.name}: must be the name of a directory: letters, digits and . _ + -")
-    if isinstance(data, FilesConfig):
-        _check_mix(data.mix)
+    _check_mix(data.mix)
     if data.src == data.tgt:
         raise ConfigError(f"data.src={data.src} and data.tgt={data.tgt}: source and target are the same language")
     if trainer.max_epochs is None and trainer.max_steps is None:

@@ -64,6 +64,23 @@ def section(schema: type) -> Any:
 
 
 @dataclass
+class MixConfig:
+    """Further corpora for training. Of each corpus, an epoch has every pair at least once."""
+
+    src: list[str] = setting([], "source files of the further corpora")
+    tgt: list[str] = setting([], "the files of their translations")
+    weights: list[float] = setting(
+        [], "shares in an epoch: of data.train, then of each of these; none: by size", above=0.0, high=10**9
+    )
+    temperature: float = setting(
+        1.0,
+        "shares are as sizes to the power 1 / temperature: 1: by size, the larger the more equal",
+        low=1.0,
+        high=1000.0,
+    )
+
+
+@dataclass
 class DataConfig:
     """Where sentence pairs come from."""
 
@@ -77,6 +94,7 @@ class DataConfig:
         False,
         "read the text and hash its tokens again, also where sizes and times of change are as before",
     )
+    mix: MixConfig = section(MixConfig)
 
 
 @dataclass
@@ -109,23 +127,6 @@ class SplitFiles:
 
 
 @dataclass
-class MixConfig:
-    """Further corpora for training. Of each corpus, an epoch has every pair at least once."""
-
-    src: list[str] = setting([], "source files of the further corpora")
-    tgt: list[str] = setting([], "the files of their translations")
-    weights: list[float] = setting(
-        [], "shares in an epoch: of data.train, then of each of these; none: by size", above=0.0, high=10**9
-    )
-    temperature: float = setting(
-        1.0,
-        "shares are as sizes to the power 1 / temperature: 1: by size, the larger the more equal",
-        low=1.0,
-        high=1000.0,
-    )
-
-
-@dataclass
 class FilesConfig(DataConfig):
     """Your own files, plain, .gz or .zst: for each split src and tgt, or one tsv. The test split is optional."""
 
@@ -133,7 +134,6 @@ class FilesConfig(DataConfig):
     train: SplitFiles = section(SplitFiles)
     valid: SplitFiles = section(SplitFiles)
     test: SplitFiles = section(SplitFiles)
-    mix: MixConfig = section(MixConfig)
 
 
 @dataclass
@@ -510,6 +510,21 @@ class TuneConfig(TrainConfig):
 
 
 @dataclass
+class DiversifyConfig(TrainConfig):
+    """Train on a corpus and on translations of it, by models of both directions that are trained first."""
+
+    teachers: int = count(
+        2, "models of each direction, source to target and back, whose translations are added", high=100
+    )
+    teacher_epochs: int | None = count(None, "epochs that they are trained for; null: trainer.max_epochs")
+    teachers_dir: str | None = setting(
+        None,
+        "directory that keeps them and their translations, for both directions of a language pair if you like; "
+        "null: beside the run",
+    )
+
+
+@dataclass
 class EvaluateConfig:
     """Score a trained model on a test set."""
 
@@ -643,6 +658,7 @@ COMMANDS: dict[str, type] = {
     "export": ExportConfig,
     "check_data": CheckConfig,
     "tune": TuneConfig,
+    "diversify": DiversifyConfig,
 }
 
 
@@ -664,6 +680,11 @@ def leaves(settings: Any, prefix: str = "") -> Iterator[Leaf]:
             yield from leaves(value, f"{prefix}{item.name}.")
         else:
             yield Leaf(f"{prefix}{item.name}", types[item.name], value, item.metadata)
+
+
+def as_run(settings: TrainConfig) -> TrainConfig:
+    """The settings of a run alone, of a command that has further ones."""
+    return TrainConfig(**{item.name: getattr(settings, item.name) for item in dataclasses.fields(TrainConfig)})
 
 
 def flat(settings: Any) -> dict[str, Any]:

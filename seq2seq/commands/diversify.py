@@ -1,0 +1,160 @@
+"""`seq2seq diversify`: train on a corpus and on what models of both directions make of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from seq2seq.commands import frame
+from seq2seq.commands.train import train
+from seq2seq.commands.translate import translate
+from seq2seq.errors import ConfigError
+from seq2seq.runs.layout import run_path
+from seq2seq.settings.schema import (
+    DiversifyConfig,
+    FilesConfig,
+    SplitFiles,
+    TrainConfig,
+    TranslateConfig,
+    as_run,
+)
+from seq2seq.signals import importing
+
+if TYPE_CHECKING:
+    from seq2seq.data.training_text import TrainingText
+
+CHUNK = 100_000  # lines that are written at once
+SEEDS = 2**63  # how many there are
+
+
+class Teacher(NamedTuple):
+    """A model whose translations of the training text are added to it."""
+
+    settings: TrainConfig
+    source: Path  # the side of the training text that it translates
+    translation: Path
+
+
+def main() -> None:
+    """Run the command."""
+    frame.run("diversify", diversify, DiversifyConfig)
+
+
+def diversify(settings: DiversifyConfig) -> float:
+    """Train the teachers, let them translate the training text, and train on all of it; returns as ``train``.
+
+    Data diversification (Nguyen et al., 2020, "Data Diversification: A Simple Strategy For Neural Machine
+    Translation"), one round. Of each pair (x, y) the final model sees (x, y), (x, ŷ) of each model that translates
+    forward, and (x̂, y) of each that translates backward. What has been done is not done again.
+
+    Raises:
+        ConfigError: data.mix.weights is given.
+        UserError: as ``train`` and ``translate``.
+    """
+    if weights := settings.data.mix.weights:
+        raise ConfigError(
+            f"data.mix.weights={weights}: all translations have the weight of their size; leave it out"
+        )
+    directory = teachers_directory(settings)
+    teachers = [*_teachers(settings, directory)]
+    final = _final(settings, directory, teachers)
+    _write_text(settings, directory)
+    for number, teacher in enumerate(teachers, 1):
+        data = teacher.settings.data
+        print(
+            f"teacher {number} of {len(teachers)}: {data.src} → {data.tgt}, seed {teacher.settings.seed}",
+            flush=True,
+        )
+        train(teacher.settings)
+        if settings.overwrite or not teacher.translation.exists():
+            translate(_translation(teacher))
+    print(f"the training text and {len(teachers)} translations of it", flush=True)
+    return train(final)
+
+
+def teachers_directory(settings: DiversifyConfig) -> Path:
+    """Where the teachers are, and their translations."""
+    path = run_path(settings)
+    return Path(settings.teachers_dir) if settings.teachers_dir else path.with_name(f"{path.name}-teachers")
+
+
+def _teachers(settings: DiversifyConfig, directory: Path) -> Iterator[Teacher]:
+    """Those that translate forward, then those that translate backward."""
+    data = settings.data
+    for src, tgt in ((data.src, data.tgt), (data.tgt, data.src)):
+        for number in range(1, settings.teachers + 1):
+            seed = (100 * settings.seed + number) % SEEDS
+            name = f"{src}-{tgt}-seed{seed}"
+            teacher = dataclasses.replace(
+                as_run(settings),
+                data=_plain(settings, directory, src, tgt),
+                init_from=None,
+                name=name,
+                runs_dir=str(directory),
+                resume="auto",
+                seed=seed,
+            )
+            if settings.teacher_epochs:
+                teacher.trainer = dataclasses.replace(settings.trainer, max_epochs=settings.teacher_epochs)
+            yield Teacher(teacher, directory / f"train.{src}", directory / f"{name}.{tgt}")
+
+
+def _plain(settings: DiversifyConfig, directory: Path, src: str, tgt: str) -> FilesConfig:
+    """The corpus as ``_write_text`` writes it, in one direction or the other."""
+    data = settings.data
+    files = [SplitFiles(str(directory / f"{split}.{src}"), str(directory / f"{split}.{tgt}")) for split in TEXT]
+    shared = {item.name: getattr(data, item.name) for item in dataclasses.fields(data) if item.name in SHARED}
+    return FilesConfig(
+        **{**shared, "name": "files", "src": src, "tgt": tgt, **dict(zip(TEXT, files, strict=True))}
+    )
+
+
+TEXT = ("train", "valid")
+SHARED = ("max_length", "over_length", "cache_dir", "verify")
+
+
+def _final(settings: DiversifyConfig, directory: Path, teachers: list[Teacher]) -> TrainConfig:
+    """The settings of the model that all this is for."""
+    data = settings.data
+    sides: dict[str, list[str]] = {data.src: [*data.mix.src], data.tgt: [*data.mix.tgt]}
+    for teacher in teachers:
+        sides[teacher.settings.data.src].append(str(teacher.source))
+        sides[teacher.settings.data.tgt].append(str(teacher.translation))
+    mix = dataclasses.replace(data.mix, src=sides[data.src], tgt=sides[data.tgt])
+    return dataclasses.replace(as_run(settings), data=dataclasses.replace(data, mix=mix))
+
+
+def _write_text(settings: DiversifyConfig, directory: Path) -> None:
+    """Write the training and the validation split as plain text, a file for each language."""
+    with importing():
+        from seq2seq.build.data import read_split, split_paths
+        from seq2seq.data.training_text import training_text
+        from seq2seq.storage.atomic import write_text
+
+    data = settings.data
+    directory.mkdir(parents=True, exist_ok=True)
+    train_text = training_text(Path(data.cache_dir), [split_paths(data, "train")], data.verify)
+    _write_lines(train_text, "src", directory / f"train.{data.src}")
+    _write_lines(train_text, "tgt", directory / f"train.{data.tgt}")
+    valid = read_split(data, "valid")
+    for language, lines in ((data.src, valid.src), (data.tgt, valid.tgt)):
+        write_text(directory / f"valid.{language}", "".join(f"{line}\n" for line in lines))
+
+
+def _write_lines(text: TrainingText, side: str, path: Path) -> None:
+    from seq2seq.decoding.streaming import replacing
+
+    with replacing(path) as file:
+        for first in range(0, len(text), CHUNK):
+            file.writelines(f"{line}\n" for line in text.lines(side, first, min(first + CHUNK, len(text))))
+
+
+def _translation(teacher: Teacher) -> TranslateConfig:
+    return TranslateConfig(
+        run=str(run_path(teacher.settings)),
+        input=str(teacher.source),
+        output=str(teacher.translation),
+        machine=teacher.settings.machine,
+    )

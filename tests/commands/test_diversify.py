@@ -1,0 +1,125 @@
+"""`seq2seq diversify`: what each model is trained on, and a whole round."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from inprocess import error_line, start, status_of
+from reversals import overrides, write_reversals
+
+from seq2seq.commands import diversify
+from seq2seq.settings.schema import TrainConfig, TranslateConfig
+
+SHORT = ["trainer.max_epochs=3", "trainer.batch_tokens=150", "schedule.warmup_steps=1", "name=s"]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_reversals(tmp_path, {"train": 60, "valid": 6, "test": 6})
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
+    """The settings that models would be trained with; they are not, and translate each line to a number."""
+    seen: list[TrainConfig] = []
+
+    def train(settings: TrainConfig) -> float:
+        seen.append(settings)
+        return float(len(seen))
+
+    def translate(settings: TranslateConfig) -> None:
+        assert settings.input
+        assert settings.output
+        lines = Path(settings.input).read_text().splitlines()
+        Path(settings.output).write_text("".join(f"{len(seen)} {number}\n" for number, _ in enumerate(lines)))
+
+    monkeypatch.setattr(diversify, "train", train)
+    monkeypatch.setattr(diversify, "translate", translate)
+    return seen
+
+
+def test_the_final_model_sees_the_text_and_what_each_teacher_makes_of_it(
+    data: Path, trained: list[TrainConfig]
+) -> None:
+    given = overrides(data, *SHORT, "teachers=2", "teacher_epochs=2", "seed=7")
+    assert status_of("diversify", *given) == 0
+    *teachers, final = trained
+    languages = [(one.data.src, one.data.tgt) for one in teachers]
+    assert languages == [("de", "en"), ("de", "en"), ("en", "de"), ("en", "de")]
+    assert [one.seed for one in teachers] == [701, 702, 701, 702]
+    assert {one.trainer.max_epochs for one in teachers} == {2}
+    assert (final.trainer.max_epochs, final.seed, final.name) == (3, 7, "s")
+    kept = data / "runs" / "s-teachers"
+    for one in teachers:
+        assert Path(one.runs_dir) == kept
+        for split in ("train", "valid"):
+            for side, original in ((one.data.src, one.data.src), (one.data.tgt, one.data.tgt)):
+                file = data / f"{split}.{'src' if original == 'de' else 'tgt'}"
+                assert (kept / f"{split}.{side}").read_text() == file.read_text()
+    pairs = [*zip(final.data.mix.src, final.data.mix.tgt, strict=True)]
+    assert pairs == [
+        (f"{kept}/train.de", f"{kept}/de-en-seed701.en"),
+        (f"{kept}/train.de", f"{kept}/de-en-seed702.en"),
+        (f"{kept}/en-de-seed701.de", f"{kept}/train.en"),
+        (f"{kept}/en-de-seed702.de", f"{kept}/train.en"),
+    ]
+    assert Path(pairs[3][0]).read_text().splitlines() == [f"4 {number}" for number in range(60)]
+
+
+def test_the_other_direction_shares_the_teachers(data: Path, trained: list[TrainConfig]) -> None:
+    shared = f"teachers_dir={data / 'shared'}"
+    assert status_of("diversify", *overrides(data, *SHORT, shared)) == 0
+    there, made = trained[:-1], sorted((data / "shared").glob("*-*.*"))
+    back = overrides(data, *SHORT, shared, "data.src=en", "data.tgt=de")
+    swapped = {f"data.{split}.{side}" for split in ("train", "valid", "test") for side in ("src", "tgt")}
+    sides = {"src": "tgt", "tgt": "src"}
+    back = [one for one in back if one.partition("=")[0] not in swapped] + [
+        f"data.{split}.{side}={data / split}.{sides[side]}" for split in ("train", "valid") for side in sides
+    ]
+    trained.clear()
+    assert status_of("diversify", *back) == 0
+    assert sorted(map(repr, trained[:-1])) == sorted(map(repr, there))
+    assert sorted((data / "shared").glob("*-*.*")) == made
+
+
+def test_a_corpus_in_one_file_is_written_as_two(data: Path, trained: list[TrainConfig]) -> None:
+    for split in ("train", "valid"):
+        sides = [(data / f"{split}.{side}").read_text().splitlines() for side in ("src", "tgt")]
+        (data / f"{split}.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in zip(*sides, strict=True)))
+    plain = [one for one in overrides(data, *SHORT) if not one.startswith(("data.train.", "data.valid."))]
+    files = [f"data.{split}.tsv={data / split}.tsv" for split in ("train", "valid")]
+    assert status_of("diversify", *plain, *files) == 0
+    for split in ("train", "valid"):
+        written = (data / "runs" / "s-teachers" / f"{split}.de").read_text()
+        assert written == (data / f"{split}.src").read_text()
+
+
+def test_weights_are_refused_before_anything_is_trained(data: Path, trained: list[TrainConfig]) -> None:
+    given = overrides(data, *SHORT, "teachers=1", "data.mix.weights=[2]")
+    said = "data.mix.weights=[2.0]: all translations have the weight of their size; leave it out"
+    assert error_line("diversify", *given) == said
+    assert trained == []
+    assert not (data / "runs").exists()
+
+
+@pytest.mark.drawn
+def test_a_round_is_resumed_where_it_was_left(data: Path) -> None:
+    given = overrides(data, *SHORT, "teachers=1", "decode.workers=1")
+    first = start("diversify", *given)
+    assert (first.returncode, first.stderr) == (0, b"")
+    run, kept = data / "runs" / "s", data / "runs" / "s-teachers"
+    translations = [kept / "de-en-seed101.en", kept / "en-de-seed101.de"]
+    assert [len(one.read_text().splitlines()) for one in translations] == [60, 60]
+    splits = json.loads((run / "corpus.json").read_text())["splits"]
+    assert [split["read"] for split in splits[:4]] == [60, 60, 60, 180]
+    weights = (run / "best" / "model.safetensors").read_bytes()
+    shutil.rmtree(run)
+    translations[0].unlink()
+    again = start("diversify", *given)
+    assert again.returncode == 0
+    assert again.stdout.count(b"nothing to do") == 2  # the teachers
+    assert (run / "best" / "model.safetensors").read_bytes() == weights
+    assert start("diversify", *given).stdout.count(b"nothing to do") == 3
