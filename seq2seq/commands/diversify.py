@@ -13,6 +13,7 @@ from seq2seq.commands.translate import translate
 from seq2seq.errors import ConfigError
 from seq2seq.runs.layout import run_path
 from seq2seq.settings.schema import (
+    DecodeConfigOverrides,
     DiversifyConfig,
     FilesConfig,
     SplitFiles,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 CHUNK = 100_000  # lines that are written at once
 SEEDS = 2**63  # how many there are
+SPLITS = ("train", "valid")  # that teachers read
+SHARED = ("max_length", "over_length", "cache_dir", "verify")  # settings of the data that are the teachers' too
 
 
 class Teacher(NamedTuple):
@@ -67,8 +70,10 @@ def diversify(settings: DiversifyConfig) -> float:
             f"teacher {number} of {len(teachers)}: {data.src} → {data.tgt}, seed {teacher.settings.seed}",
             flush=True,
         )
+        if settings.overwrite:  # first of all: a stop must not leave the translation of another teacher
+            teacher.translation.unlink(missing_ok=True)
         train(teacher.settings)
-        if settings.overwrite or not teacher.translation.exists():
+        if not teacher.translation.exists():
             translate(_translation(teacher))
     print(f"the training text and {len(teachers)} translations of it", flush=True)
     return train(final)
@@ -104,15 +109,11 @@ def _teachers(settings: DiversifyConfig, directory: Path) -> Iterator[Teacher]:
 def _plain(settings: DiversifyConfig, directory: Path, src: str, tgt: str) -> FilesConfig:
     """The corpus as ``_write_text`` writes it, in one direction or the other."""
     data = settings.data
-    files = [SplitFiles(str(directory / f"{split}.{src}"), str(directory / f"{split}.{tgt}")) for split in TEXT]
+    files = [SplitFiles(str(directory / f"{split}.{src}"), str(directory / f"{split}.{tgt}")) for split in SPLITS]
     shared = {item.name: getattr(data, item.name) for item in dataclasses.fields(data) if item.name in SHARED}
     return FilesConfig(
-        **{**shared, "name": "files", "src": src, "tgt": tgt, **dict(zip(TEXT, files, strict=True))}
+        **{**shared, "name": "files", "src": src, "tgt": tgt, **dict(zip(SPLITS, files, strict=True))}
     )
-
-
-TEXT = ("train", "valid")
-SHARED = ("max_length", "over_length", "cache_dir", "verify")
 
 
 def _final(settings: DiversifyConfig, directory: Path, teachers: list[Teacher]) -> TrainConfig:
@@ -156,5 +157,6 @@ def _translation(teacher: Teacher) -> TranslateConfig:
         run=str(run_path(teacher.settings)),
         input=str(teacher.source),
         output=str(teacher.translation),
+        decode=DecodeConfigOverrides(num_best=1),  # a line for a line
         machine=teacher.settings.machine,
     )

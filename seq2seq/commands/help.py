@@ -65,9 +65,9 @@ EXAMPLES = {
         "prune_after=null",
     ),
     "diversify": (
-        "seq2seq diversify experiment=multi30k_de_en_luong data.src=en data.tgt=de",
-        "seq2seq diversify experiment=multi30k_de_en_luong teachers=3 teacher_epochs=6 trainer.max_epochs=3",
-        "seq2seq diversify experiment=multi30k_de_en_luong attention.score=dot teachers_dir=runs/teachers",
+        "seq2seq diversify experiment=multi30k data.src=en data.tgt=de",
+        "seq2seq diversify experiment=multi30k teachers=3 teacher_epochs=6 trainer.max_epochs=3",
+        "seq2seq diversify experiment=multi30k attention.score=dot teachers_dir=runs/teachers",
     ),
     "runs": ("seq2seq runs", "seq2seq runs runs/a runs/b", "seq2seq runs runs/search --tensorboard"),
     "compare": (

@@ -54,7 +54,9 @@ def find_runs(path: Path) -> list[Path]:
         raise CheckpointError(f"{path}: no such directory; give a run, or a directory that holds runs")
     directories = [inner for inner in sorted(path.iterdir()) if inner.is_dir() and inner.name[0] != "."]
     for directory in directories:
-        if not (directory / CONFIG).exists():
+        if any(directory.glob(f"*/{CONFIG}")) and not (directory / CONFIG).exists():
+            logger.warning("%s: holds runs of its own; seq2seq runs %s shows them", directory, directory)
+        elif not (directory / CONFIG).exists():
             logger.warning("%s: not a run, since it has no %s", directory, CONFIG)
     return [directory for directory in directories if (directory / CONFIG).exists()]
 

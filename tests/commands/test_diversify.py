@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,9 +57,8 @@ def test_the_final_model_sees_the_text_and_what_each_teacher_makes_of_it(
     for one in teachers:
         assert Path(one.runs_dir) == kept
         for split in ("train", "valid"):
-            for side, original in ((one.data.src, one.data.src), (one.data.tgt, one.data.tgt)):
-                file = data / f"{split}.{'src' if original == 'de' else 'tgt'}"
-                assert (kept / f"{split}.{side}").read_text() == file.read_text()
+            for language, side in (("de", "src"), ("en", "tgt")):
+                assert (kept / f"{split}.{language}").read_text() == (data / f"{split}.{side}").read_text()
     pairs = [*zip(final.data.mix.src, final.data.mix.tgt, strict=True)]
     assert pairs == [
         (f"{kept}/train.de", f"{kept}/de-en-seed701.en"),
@@ -97,6 +97,22 @@ def test_a_corpus_in_one_file_is_written_as_two(data: Path, trained: list[TrainC
         assert written == (data / f"{split}.src").read_text()
 
 
+def test_starting_over_and_stopped_it_keeps_no_translation_of_the_teacher_before(
+    data: Path, trained: list[TrainConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = overrides(data, *SHORT, "teachers=1")
+    assert status_of("diversify", *given) == 0
+    translation = data / "runs" / "s-teachers" / "de-en-seed101.en"
+    assert translation.exists()
+
+    def stopped(settings: TrainConfig) -> float:
+        sys.exit(75)
+
+    monkeypatch.setattr(diversify, "train", stopped)
+    assert status_of("diversify", *given, "overwrite=true") == 75
+    assert not translation.exists()
+
+
 def test_weights_are_refused_before_anything_is_trained(data: Path, trained: list[TrainConfig]) -> None:
     given = overrides(data, *SHORT, "teachers=1", "data.mix.weights=[2]")
     said = "data.mix.weights=[2.0]: all translations have the weight of their size; leave it out"
@@ -107,7 +123,7 @@ def test_weights_are_refused_before_anything_is_trained(data: Path, trained: lis
 
 @pytest.mark.drawn
 def test_a_round_is_resumed_where_it_was_left(data: Path) -> None:
-    given = overrides(data, *SHORT, "teachers=1", "decode.workers=1")
+    given = overrides(data, *SHORT, "teachers=1", "decode.workers=1", "decode.num_best=2")
     first = start("diversify", *given)
     assert (first.returncode, first.stderr) == (0, b"")
     run, kept = data / "runs" / "s", data / "runs" / "s-teachers"

@@ -161,7 +161,7 @@ def test_help_waits_for_nothing(arguments: list[str]) -> None:
     assert not imported & {"torch", "hydra", "omegaconf", "numpy"}
 
 
-@pytest.mark.parametrize("command", ["train", "tune", "evaluate", "translate", "serve", "check-data"])
+@pytest.mark.parametrize("command", ["train", "tune", "diversify", "evaluate", "translate", "serve", "check-data"])
 def test_a_misspelt_key_does_not_wait_for_torch(command: str) -> None:
     _, said, imported = run(command, "machine.devize=cpu")
     assert said == "error: machine.devize: no such setting; did you mean machine.device?"

@@ -119,9 +119,14 @@ def test_runs_are_searched_for(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     runs = [new_run(tmp_path / name) for name in ("b", "a")]
     (tmp_path / "foreign").mkdir()
     (tmp_path / ".hidden").mkdir()
+    within = tmp_path / "within"
+    new_run(within / "c")
     write(tmp_path / "multirun.yaml", "a: 1")
     assert find_runs(tmp_path) == runs[::-1]
-    assert caplog.messages == [f"{tmp_path / 'foreign'}: not a run, since it has no config.yaml"]
+    assert caplog.messages == [
+        f"{tmp_path / 'foreign'}: not a run, since it has no config.yaml",
+        f"{within}: holds runs of its own; seq2seq runs {within} shows them",
+    ]
     assert find_runs(runs[0]) == [runs[0]]
     with pytest.raises(CheckpointError, match="nothing: no such directory"):
         find_runs(tmp_path / "nothing")
