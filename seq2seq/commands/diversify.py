@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from seq2seq.commands import frame
 from seq2seq.commands.train import train
 from seq2seq.commands.translate import translate
+from seq2seq.distributed.group import ALONE, Group, joined
 from seq2seq.errors import ConfigError
 from seq2seq.runs.layout import run_path
 from seq2seq.settings.schema import (
@@ -45,10 +47,11 @@ class Teacher(NamedTuple):
 
 def main() -> None:
     """Run the command."""
-    frame.run("diversify", diversify, DiversifyConfig)
+    with joined() as group:
+        frame.run("diversify", partial(diversify, group=group), DiversifyConfig)
 
 
-def diversify(settings: DiversifyConfig) -> float:
+def diversify(settings: DiversifyConfig, group: Group = ALONE) -> float:
     """Train the teachers, let them translate the training text, and train on all of it; returns as ``train``.
 
     Data diversification (Nguyen et al., 2020, "Data Diversification: A Simple Strategy For Neural Machine
@@ -73,20 +76,23 @@ def diversify(settings: DiversifyConfig) -> float:
     directory = teachers_directory(settings)
     teachers = [*_teachers(settings, directory)]
     final = _final(settings, directory, teachers)
-    _write_text(settings, directory)
+    with group.first_goes_first():
+        if group.first:
+            _write_text(settings, directory)
     for number, teacher in enumerate(teachers, 1):
         data = teacher.settings.data
         print(
             f"teacher {number} of {len(teachers)}: {data.src} → {data.tgt}, seed {teacher.settings.seed}",
             flush=True,
         )
-        if settings.overwrite:  # first of all: a stop must not leave the translation of another teacher
+        if settings.overwrite and group.first:  # now: a stop must not leave the translation of another teacher
             teacher.translation.unlink(missing_ok=True)
-        train(teacher.settings)
-        if not teacher.translation.exists():
-            _translate(teacher, _candidates(settings))
+        train(teacher.settings, group)
+        with group.first_goes_first():
+            if group.first and not teacher.translation.exists():
+                _translate(teacher, _candidates(settings))
     print(f"the training text and {len(teachers)} translations of it", flush=True)
-    return train(final)
+    return train(final, group)
 
 
 def teachers_directory(settings: DiversifyConfig) -> Path:

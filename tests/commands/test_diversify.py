@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -185,3 +186,18 @@ def test_a_round_is_resumed_where_it_was_left(data: Path) -> None:
     assert again.stdout.count(b"nothing to do") == 2  # the teachers
     assert (run / "best" / "model.safetensors").read_bytes() == weights
     assert start("diversify", *given).stdout.count(b"nothing to do") == 3
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("size", [1, 2])
+def test_so_it_does_in_several_processes(data: Path, size: int) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={size}", "-m", "seq2seq"]
+    given = overrides(data, *SHORT, "teachers=1", "decode.workers=1")
+    done = subprocess.run([*torchrun, "diversify", *given], capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("finished: max_epochs=3") == 3
+    kept = data / "runs" / "s-teachers"
+    for name in ("de-en-seed101.nearest-of-5.en", "en-de-seed101.nearest-of-5.de"):
+        assert len((kept / name).read_text().splitlines()) == 60
+    again = subprocess.run([*torchrun, "diversify", *given], capture_output=True, text=True, encoding="utf-8")
+    assert again.stdout.count("nothing to do") == 3, again.stderr
