@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from functools import partial
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -41,7 +39,6 @@ class Teacher(NamedTuple):
 
     settings: TrainConfig
     source: Path  # the side of the training text that it translates
-    reference: Path  # the other side
     translation: Path
 
 
@@ -56,22 +53,15 @@ def diversify(settings: DiversifyConfig, group: Group = ALONE) -> float:
 
     Data diversification (Nguyen et al., 2020, "Data Diversification: A Simple Strategy For Neural Machine
     Translation"), one round. Of each pair (x, y) the final model sees (x, y), (x, ŷ) of each model that translates
-    forward, and (x̂, y) of each that translates backward. Of what a beam finds, ŷ is the one nearest y, and x̂ the
-    one nearest x (Kim and Rush, 2016, "Sequence-Level Knowledge Distillation", section 3.3: sequence-level
-    interpolation). What has been done is not done again.
+    forward, and (x̂, y) of each that translates backward. What has been done is not done again.
 
     Raises:
-        ConfigError: data.mix.weights is given, or more candidates than the beam is wide.
+        ConfigError: data.mix.weights is given.
         UserError: as ``train`` and ``translate``.
     """
     if weights := settings.data.mix.weights:
         raise ConfigError(
             f"data.mix.weights={weights}: all translations have the weight of their size; leave it out"
-        )
-    if _candidates(settings) > settings.decode.beam_size:
-        raise ConfigError(
-            f"candidates={settings.candidates}: more than decode.beam_size={settings.decode.beam_size} finds; "
-            "give fewer candidates or a larger beam"
         )
     directory = teachers_directory(settings)
     teachers = [*_teachers(settings, directory)]
@@ -90,7 +80,7 @@ def diversify(settings: DiversifyConfig, group: Group = ALONE) -> float:
         train(teacher.settings, group)
         with group.first_goes_first():
             if group.first and not teacher.translation.exists():
-                _translate(teacher, _candidates(settings))
+                translate(_translation(teacher))
     print(f"the training text and {len(teachers)} translations of it", flush=True)
     return train(final, group)
 
@@ -119,17 +109,7 @@ def _teachers(settings: DiversifyConfig, directory: Path) -> Iterator[Teacher]:
             )
             if settings.teacher_epochs:
                 teacher.trainer = dataclasses.replace(settings.trainer, max_epochs=settings.teacher_epochs)
-            chosen = f".nearest-of-{_candidates(settings)}" if _candidates(settings) > 1 else ""
-            yield Teacher(
-                settings=teacher,
-                source=directory / f"train.{src}",
-                reference=directory / f"train.{tgt}",
-                translation=directory / f"{name}{chosen}.{tgt}",
-            )
-
-
-def _candidates(settings: DiversifyConfig) -> int:
-    return settings.decode.beam_size if settings.candidates is None else settings.candidates
+            yield Teacher(teacher, directory / f"train.{src}", directory / f"{name}.{tgt}")
 
 
 def _plain(settings: DiversifyConfig, directory: Path, src: str, tgt: str) -> FilesConfig:
@@ -178,40 +158,11 @@ def _write_lines(text: TrainingText, side: str, path: Path) -> None:
             file.writelines(f"{line}\n" for line in text.lines(side, first, min(first + CHUNK, len(text))))
 
 
-def _translate(teacher: Teacher, candidates: int) -> None:
-    """Write the teacher's translation of its source, for each line the candidate nearest the reference."""
-    best = teacher.translation
-    found = best.with_name(f"{best.name}.candidates") if candidates > 1 else best
-    translate(
-        TranslateConfig(
-            run=str(run_path(teacher.settings)),
-            input=str(teacher.source),
-            output=str(found),
-            decode=DecodeConfigOverrides(num_best=candidates),
-            machine=teacher.settings.machine,
-        )
+def _translation(teacher: Teacher) -> TranslateConfig:
+    return TranslateConfig(
+        run=str(run_path(teacher.settings)),
+        input=str(teacher.source),
+        output=str(teacher.translation),
+        decode=DecodeConfigOverrides(num_best=1),  # a line for a line
+        machine=teacher.settings.machine,
     )
-    if found != best:
-        write_nearest(found, teacher.reference, best, teacher.settings.data.tgt)
-        found.unlink()
-
-
-def write_nearest(candidates: Path, references: Path, path: Path, language: str) -> None:
-    """Write to ``path``, for each reference, the one of its candidates with the highest sentence BLEU.
-
-    Args:
-        candidates: what ``translate`` writes with num_best above 1: several lines for each line of the text.
-        references: a line for each line of the text.
-        path: a line for each line of the text.
-        language: that of all of them.
-    """
-    from seq2seq.decoding.streaming import reading, replacing
-    from seq2seq.evaluation.metrics import sentence_bleu
-
-    with reading(str(candidates)) as lines, reading(str(references)) as text, replacing(path) as file:
-        columns = (line.removesuffix("\n").split("\t", 3) for line in lines)
-        groups = groupby(columns, key=itemgetter(0))
-        for reference, (_, group) in zip(text, groups, strict=True):
-            texts = [column[3] for column in group]
-            scores = sentence_bleu(texts, [reference] * len(texts), language)
-            file.write(f"{texts[scores.index(max(scores))]}\n")  # the first of equals: it has the better score

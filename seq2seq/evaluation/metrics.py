@@ -73,13 +73,6 @@ def sentence_chrf(hypotheses: Sequence[str], references: Sequence[str]) -> list[
     return [float(metric.sentence_score(hypothesis, [reference]).score) for hypothesis, reference in pairs]
 
 
-def sentence_bleu(hypotheses: Sequence[str], references: Sequence[str], tgt_language: str = "") -> list[float]:
-    """BLEU of each line; of one shorter than four words, that of the n-grams that it has."""
-    metric = BLEU(effective_order=True, trg_lang=tgt_language)
-    pairs = zip(hypotheses, references, strict=True)
-    return [float(metric.sentence_score(hypothesis, [reference]).score) for hypothesis, reference in pairs]
-
-
 def corpus_bleu(hypotheses: Sequence[str], references: Sequence[str], tgt_language: str, bootstrap: int) -> Score:
     """``bleu`` with its signature and, by ``bootstrap`` resamples, its 95% interval."""
     return _score("BLEU", BLEU(trg_lang=tgt_language), hypotheses, references, bootstrap)

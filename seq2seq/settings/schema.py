@@ -517,11 +517,6 @@ class DiversifyConfig(TrainConfig):
         2, "models of each direction, source to target and back, whose translations are added", high=100
     )
     teacher_epochs: int | None = count(None, "epochs that they are trained for; null: trainer.max_epochs")
-    candidates: int | None = count(
-        None,
-        "translations of each line, of which the one nearest the reference is taken; null: decode.beam_size; "
-        "1: the best one, without a look at the reference",
-    )
     teachers_dir: str | None = setting(
         None,
         "directory that keeps them and their translations, for both directions of a language pair if you like; "

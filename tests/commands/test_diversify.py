@@ -25,7 +25,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
-    """The settings that models would be trained with; they are not, and translate each line to numbers."""
+    """The settings that models would be trained with; they are not, and translate each line to a number."""
     seen: list[TrainConfig] = []
 
     def train(settings: TrainConfig) -> float:
@@ -35,14 +35,8 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
     def translate(settings: TranslateConfig) -> None:
         assert settings.input
         assert settings.output
-        assert settings.decode.num_best
         lines = Path(settings.input).read_text().splitlines()
-        with Path(settings.output).open("w") as file:
-            for number, _ in enumerate(lines, 1):
-                if settings.decode.num_best == 1:
-                    file.write(f"{len(seen)} {number}\n")
-                for rank in range(1, settings.decode.num_best + 1) if settings.decode.num_best > 1 else ():
-                    file.write(f"{number}\t{rank}\t-0.5\t{len(seen)} {number} {rank}\n")
+        Path(settings.output).write_text("".join(f"{len(seen)} {number}\n" for number, _ in enumerate(lines)))
 
     monkeypatch.setattr(diversify, "train", train)
     monkeypatch.setattr(diversify, "translate", translate)
@@ -68,52 +62,12 @@ def test_the_final_model_sees_the_text_and_what_each_teacher_makes_of_it(
                 assert (kept / f"{split}.{language}").read_text() == (data / f"{split}.{side}").read_text()
     pairs = [*zip(final.data.mix.src, final.data.mix.tgt, strict=True)]
     assert pairs == [
-        (f"{kept}/train.de", f"{kept}/de-en-seed701.nearest-of-5.en"),
-        (f"{kept}/train.de", f"{kept}/de-en-seed702.nearest-of-5.en"),
-        (f"{kept}/en-de-seed701.nearest-of-5.de", f"{kept}/train.en"),
-        (f"{kept}/en-de-seed702.nearest-of-5.de", f"{kept}/train.en"),
+        (f"{kept}/train.de", f"{kept}/de-en-seed701.en"),
+        (f"{kept}/train.de", f"{kept}/de-en-seed702.en"),
+        (f"{kept}/en-de-seed701.de", f"{kept}/train.en"),
+        (f"{kept}/en-de-seed702.de", f"{kept}/train.en"),
     ]
-    assert Path(pairs[3][0]).read_text().splitlines() == [f"4 {number} 1" for number in range(1, 61)]
-    assert not [*kept.glob("*.candidates")]
-
-
-def test_of_equal_candidates_the_first_and_of_others_the_nearest_to_the_reference(tmp_path: Path) -> None:
-    references = {"1": "ein Hund läuft durch den Wald", "2": "ja", "3": "zwei Männer\tspielen"}
-    candidates = {
-        "1": ["ein Hund", "ein Hund rennt durch den Wald", "ein Hund läuft durch Wald", "der Wald"],
-        "2": ["nein", "vielleicht"],
-        "3": ["zwei\tMänner spielen", "zwei Männer spielen", "zwei spielen"],
-    }
-    rows = [f"{line}\t{rank}\t-1.0\t{text}\n" for line in candidates for rank, text in enumerate(candidates[line])]
-    (tmp_path / "found").write_text("".join(rows), encoding="utf-8")
-    (tmp_path / "text").write_text("".join(f"{text}\n" for text in references.values()), encoding="utf-8")
-    diversify.write_nearest(tmp_path / "found", tmp_path / "text", tmp_path / "chosen", "de")
-    chosen = (tmp_path / "chosen").read_text(encoding="utf-8")
-    assert chosen == "ein Hund läuft durch Wald\nnein\nzwei\tMänner spielen\n"
-
-
-@pytest.mark.parametrize(
-    ("given", "name"),
-    [
-        ("candidates=1", "de-en-seed101.en"),
-        ("decode.beam_size=1", "de-en-seed101.en"),
-        ("candidates=2", "de-en-seed101.nearest-of-2.en"),
-    ],
-)
-def test_candidates_are_those_of_the_beam_or_as_many_as_asked_for(
-    data: Path, trained: list[TrainConfig], given: str, name: str
-) -> None:
-    assert status_of("diversify", *overrides(data, *SHORT, "teachers=1", given)) == 0
-    assert Path(trained[-1].data.mix.tgt[0]).name == name
-    assert len((data / "runs" / "s-teachers" / name).read_text().splitlines()) == 60
-
-
-def test_more_candidates_than_a_beam_finds_are_refused_before_anything_is_trained(
-    data: Path, trained: list[TrainConfig]
-) -> None:
-    said = "candidates=9: more than decode.beam_size=5 finds; give fewer candidates or a larger beam"
-    assert error_line("diversify", *overrides(data, *SHORT, "candidates=9")) == said
-    assert trained == []
+    assert Path(pairs[3][0]).read_text().splitlines() == [f"4 {number}" for number in range(60)]
 
 
 def test_the_other_direction_shares_the_teachers(data: Path, trained: list[TrainConfig]) -> None:
@@ -149,7 +103,7 @@ def test_starting_over_and_stopped_it_keeps_no_translation_of_the_teacher_before
 ) -> None:
     given = overrides(data, *SHORT, "teachers=1")
     assert status_of("diversify", *given) == 0
-    translation = data / "runs" / "s-teachers" / "de-en-seed101.nearest-of-5.en"
+    translation = data / "runs" / "s-teachers" / "de-en-seed101.en"
     assert translation.exists()
 
     def stopped(settings: TrainConfig) -> float:
@@ -174,7 +128,7 @@ def test_a_round_is_resumed_where_it_was_left(data: Path) -> None:
     first = start("diversify", *given)
     assert (first.returncode, first.stderr) == (0, b"")
     run, kept = data / "runs" / "s", data / "runs" / "s-teachers"
-    translations = [kept / "de-en-seed101.nearest-of-5.en", kept / "en-de-seed101.nearest-of-5.de"]
+    translations = [kept / "de-en-seed101.en", kept / "en-de-seed101.de"]
     assert [len(one.read_text().splitlines()) for one in translations] == [60, 60]
     splits = json.loads((run / "corpus.json").read_text())["splits"]
     assert [split["read"] for split in splits[:4]] == [60, 60, 60, 180]
@@ -197,7 +151,7 @@ def test_so_it_does_in_several_processes(data: Path, size: int) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("finished: max_epochs=3") == 3
     kept = data / "runs" / "s-teachers"
-    for name in ("de-en-seed101.nearest-of-5.en", "en-de-seed101.nearest-of-5.de"):
+    for name in ("de-en-seed101.en", "en-de-seed101.de"):
         assert len((kept / name).read_text().splitlines()) == 60
     again = subprocess.run([*torchrun, "diversify", *given], capture_output=True, text=True, encoding="utf-8")
     assert again.stdout.count("nothing to do") == 3, again.stderr

@@ -12,7 +12,7 @@ import pytest
 from reversals import new_trainer
 
 from seq2seq.errors import ConfigError
-from seq2seq.evaluation.metrics import Score, all_scores, bleu, check_language, chrf, sentence_bleu
+from seq2seq.evaluation.metrics import Score, all_scores, bleu, check_language, chrf
 
 REFERENCES = [
     "Ein Hund läuft schnell durch den Wald.",
@@ -157,10 +157,3 @@ def test_a_missing_word_splitter_is_named(
 def test_other_languages_need_nothing(language: str) -> None:
     check_language(language)
     assert all_scores(["a b"], ["a b"], language)["chrF2"].value == 100
-
-
-def test_a_sentence_has_bleu_of_the_n_grams_that_it_has() -> None:
-    assert sentence_bleu(["ja !", "ein Hund läuft schnell"], ["ja !", "ein Hund rennt schnell"]) == [
-        pytest.approx(100),
-        pytest.approx(100 * (3 / 4 * 1 / 3 * 1 / 4 * 1 / 4) ** 0.25),
-    ]
