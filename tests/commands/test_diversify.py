@@ -13,6 +13,7 @@ from inprocess import error_line, start, status_of
 from reversals import overrides, write_reversals
 
 from seq2seq.commands import diversify
+from seq2seq.distributed.group import Group
 from seq2seq.settings.schema import TrainConfig, TranslateConfig
 
 SHORT = ["trainer.max_epochs=3", "trainer.batch_tokens=150", "schedule.warmup_steps=1", "name=s"]
@@ -28,7 +29,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
     """The settings that models would be trained with; they are not, and translate each line to a number."""
     seen: list[TrainConfig] = []
 
-    def train(settings: TrainConfig) -> float:
+    def train(settings: TrainConfig, group: Group) -> float:
         seen.append(settings)
         return float(len(seen))
 
@@ -106,7 +107,7 @@ def test_starting_over_and_stopped_it_keeps_no_translation_of_the_teacher_before
     translation = data / "runs" / "s-teachers" / "de-en-seed101.en"
     assert translation.exists()
 
-    def stopped(settings: TrainConfig) -> float:
+    def stopped(settings: TrainConfig, group: Group) -> float:
         sys.exit(75)
 
     monkeypatch.setattr(diversify, "train", stopped)
