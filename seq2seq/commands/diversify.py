@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from seq2seq.commands import frame
-from seq2seq.commands.train import train
+from seq2seq.commands.train import check_group, train
 from seq2seq.commands.translate import translate
 from seq2seq.distributed.group import ALONE, Group, joined
 from seq2seq.errors import ConfigError
@@ -56,13 +56,14 @@ def diversify(settings: DiversifyConfig, group: Group = ALONE) -> float:
     forward, and (x̂, y) of each that translates backward. What has been done is not done again.
 
     Raises:
-        ConfigError: data.mix.weights is given.
+        ConfigError: data.mix.weights is given, or the processes of ``group`` can't do this together.
         UserError: as ``train`` and ``translate``.
     """
     if weights := settings.data.mix.weights:
         raise ConfigError(
             f"data.mix.weights={weights}: all translations have the weight of their size; leave it out"
         )
+    check_group(settings, group)
     directory = teachers_directory(settings)
     teachers = [*_teachers(settings, directory)]
     final = _final(settings, directory, teachers)

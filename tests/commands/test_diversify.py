@@ -14,7 +14,8 @@ from reversals import overrides, write_reversals
 
 from seq2seq.commands import diversify
 from seq2seq.distributed.group import Group
-from seq2seq.settings.schema import TrainConfig, TranslateConfig
+from seq2seq.errors import ConfigError
+from seq2seq.settings.schema import DiversifyConfig, TrainConfig, TranslateConfig
 
 SHORT = ["trainer.max_epochs=3", "trainer.batch_tokens=150", "schedule.warmup_steps=1", "name=s"]
 
@@ -143,10 +144,24 @@ def test_a_round_is_resumed_where_it_was_left(data: Path) -> None:
     assert start("diversify", *given).stdout.count(b"nothing to do") == 3
 
 
+def test_starting_over_is_refused_where_a_restart_would_do_it_again(
+    data: Path, trained: list[TrainConfig]
+) -> None:
+    given = [*SHORT, "teachers=1"]
+    assert status_of("diversify", *overrides(data, *given)) == 0
+    kept = {path: path.stat().st_mtime_ns for path in (data / "runs" / "s-teachers").iterdir()}
+    group = Group()
+    group.restarts = 3
+    settings = DiversifyConfig(**vars(trained[-1]), teachers=1)
+    settings.overwrite = True
+    with pytest.raises(ConfigError, match="overwrite=true: a restart by torchrun would not resume"):
+        diversify.diversify(settings, group)
+    assert {path: path.stat().st_mtime_ns for path in (data / "runs" / "s-teachers").iterdir()} == kept
+
+
 @pytest.mark.system
-@pytest.mark.parametrize("size", [1, 2])
-def test_so_it_does_in_several_processes(data: Path, size: int) -> None:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={size}", "-m", "seq2seq"]
+def test_several_processes_do_a_round_together(data: Path) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "seq2seq"]
     given = overrides(data, *SHORT, "teachers=1", "decode.workers=1")
     done = subprocess.run([*torchrun, "diversify", *given], capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
