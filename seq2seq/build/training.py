@@ -14,7 +14,7 @@ import torch
 from seq2seq import __version__, machine
 from seq2seq.build.data import batches, has_split, read_sources, read_split, tokenizers
 from seq2seq.build.model import check_size, model
-from seq2seq.build.parent import parent_of
+from seq2seq.build.parent import parents_of
 from seq2seq.build.precision import faster_in_search, shapes, training_precision
 from seq2seq.data import corpus
 from seq2seq.data.loader import BatchLoader, Share
@@ -37,17 +37,18 @@ from seq2seq.runs.checkpoint import (
     load_weights,
     read_info,
     read_training,
+    read_weights,
 )
 from seq2seq.runs.directory import REMEDY, begin, resume
 from seq2seq.runs.layout import PARENT, WEIGHTS, absolute, run_of, run_path
 from seq2seq.settings.compose import to_yaml
-from seq2seq.settings.schema import ScheduleConfig, TrainConfig, TrainerConfig, WordConfig
+from seq2seq.settings.schema import ScheduleConfig, TrainConfig, TrainerConfig, WordConfig, directories
 from seq2seq.storage.integrity import sha256
 from seq2seq.text.lexicon import Lexicon
 from seq2seq.text.tokenizer_pair import TokenizerPair
 from seq2seq.text.words import load_vectors
 from seq2seq.training.clock import OTHER
-from seq2seq.training.optim import SCHEDULES, Ema, new_optimizer
+from seq2seq.training.optim import SCHEDULES, Ema, mean_of, new_optimizer
 from seq2seq.training.state import TrainState
 from seq2seq.training.tracker import NoTracker, Tracker, Written
 from seq2seq.training.trainer import Trainer
@@ -72,8 +73,8 @@ def training(config: TrainConfig, checkpoint: Path | None = None, group: Group =
     torch.manual_seed(config.seed)
     group.seed(config.seed)
     check_language(config.data.tgt)
-    parent = None if checkpoint else parent_of(config)
-    origin = None if config.init_from is None else checkpoint or parent
+    parents = [] if checkpoint else parents_of(config)
+    origin = None if config.init_from is None else checkpoint or parents[0]
     device = group.device(machine.resolve_device(config.machine.device))
     train, valid, made_from = read_sources(config)
     record = sources.check(path, made_from) if checkpoint else {}
@@ -92,10 +93,10 @@ def training(config: TrainConfig, checkpoint: Path | None = None, group: Group =
     validator = Validator(valid, _translator(config, net, pair, lexicon, precision), config.data.tgt, group)
     written = Written(_loaded(checkpoint, net, pair).step, state.pop("written")) if checkpoint else None
     group.require_same("checkpoint", written)
-    started = _started(parent, net, pair) if parent else record.get(PARENT)
+    started = _started(parents, net, pair) if parents else record.get(PARENT)
     group.require_same("weights of init_from", started)
     if started:
-        made_from[PARENT] = sources.Source(str(config.init_from), started)
+        made_from[PARENT] = sources.Source(" ".join(directories(config.init_from)), started)
     if group.first:
         run, tracker = _outputs(config, pair, lexicon, made_from, written)  # only once everything else is ready
         sources.record_corpus(path, made_from, _described(splits, pair))
@@ -137,12 +138,20 @@ def _loaded(checkpoint: Path, net: Seq2Seq, pair: TokenizerPair) -> CheckpointIn
     return info
 
 
-def _started(parent: Path, net: Seq2Seq, pair: TokenizerPair) -> str:
-    """Let ``net`` start from the weights of the checkpoint ``parent``; gives their hash."""
-    info = _loaded(parent, net, pair)
-    check_finite(parent, net)
-    logger.info("weights from %s (update %s), and its vocabulary", run_of(parent), f"{info.step:,}")
-    return sha256(parent / WEIGHTS)
+def _started(parents: list[Path], net: Seq2Seq, pair: TokenizerPair) -> str:
+    """Let ``net`` start from the mean of the weights of ``parents``; gives their hashes.
+
+    The mean of runs that started from the same weights is often better than each of them (Wortsman et al., 2022,
+    "Model soups").
+    """
+    for parent in parents:
+        info = _loaded(parent, net, pair)
+        check_finite(parent, net)
+        logger.info("weights from %s (update %s), and its vocabulary", run_of(parent), f"{info.step:,}")
+    if len(parents) > 1:
+        net.load_state_dict(mean_of(map(read_weights, parents)), strict=False)  # a tied matrix is stored once
+        logger.info("their mean")
+    return " ".join(sha256(parent / WEIGHTS) for parent in parents)
 
 
 def _outputs(
@@ -261,7 +270,7 @@ def total_steps(settings: TrainerConfig, batches_an_epoch: int) -> int:
 
 def warn_of_warmup(schedule: ScheduleConfig, steps: int) -> None:
     """Warn of a warm-up so long that the run may learn little: nothing else would say why."""
-    if 2 * schedule.warmup_steps > steps:
+    if 2 * schedule.warmup_steps > steps > 0:
         logger.warning(
             "schedule.warmup_steps=%d: the learning rate still rises for most of this run's %d updates, so the "
             "model may learn little; give schedule.warmup_steps=%d, or train longer (trainer.max_epochs or "

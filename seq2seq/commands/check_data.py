@@ -19,11 +19,11 @@ def check_data(settings: CheckConfig) -> None:
     """Print the oddities of the corpus; the exit status is 1 if training would stop with an error."""
     with importing():
         from seq2seq.build.data import SPLITS, has_split, read_training_text, split_paths, tokenizers  # with torch
-        from seq2seq.build.parent import parent_of
+        from seq2seq.build.parent import parents_of
         from seq2seq.data import checkup
 
     frame.log_to(sys.stderr)
-    data, parent = settings.data, parent_of(settings)
+    data, parent = settings.data, next(iter(parents_of(settings)), None)
     paths = {name: split_paths(data, name) for name in SPLITS if has_split(data, name)}
     splits = {name: checkup.read(files) for name, files in paths.items()}
     examined = checkup.check_up(

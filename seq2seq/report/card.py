@@ -14,7 +14,7 @@ from seq2seq.runs.layout import BEST, CONFIG
 from seq2seq.runs.sources import read_corpus
 from seq2seq.runs.table import NAMES, duration
 from seq2seq.settings.compose import read_train_config
-from seq2seq.settings.schema import BahdanauConfig, LuongConfig, TrainConfig
+from seq2seq.settings.schema import BahdanauConfig, LuongConfig, TrainConfig, directories
 from seq2seq.tables import markdown
 
 CARD = """\
@@ -194,7 +194,7 @@ def _data(config: TrainConfig, corpus: Mapping[str, Any]) -> list[str]:
 
 def _training(config: TrainConfig, result: Mapping[str, Any]) -> list[str]:
     trainer, dropout = config.trainer, config.model.dropout
-    parent = config.init_from and markdown(Path(config.init_from).name)
+    parent = " and ".join(markdown(Path(name).name) for name in directories(config.init_from))
     return [
         *[f"fine-tuned: it started from the weights and the vocabulary of {parent}"] * bool(parent),
         f"{result['steps']:,} updates in {duration(result['seconds'])}; epochs completed: {result['epochs']:,}; "

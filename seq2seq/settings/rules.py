@@ -103,6 +103,9 @@ def _check_training(config: TrainConfig) -> None:
         raise ConfigError(f"data.src={data.src} and data.tgt={data.tgt}: source and target are the same language")
     if trainer.max_epochs is None and trainer.max_steps is None:
         raise ConfigError("trainer.max_epochs=null and trainer.max_steps=null: training would never end; set one")
+    if trainer.max_epochs == 0 and config.init_from is None:
+        raise ConfigError("trainer.max_epochs=0: there is nothing to save without init_from=RUN, or [RUN,RUN]")
+    check_run(config.init_from, "init_from")
     if trainer.batch_tokens <= data.max_length:
         raise ConfigError(
             f"trainer.batch_tokens={trainer.batch_tokens}: must be more than data.max_length={data.max_length}"
@@ -118,21 +121,21 @@ def _check_training(config: TrainConfig) -> None:
     for key in ("src_vectors", "tgt_vectors"):
         if config.init_from is not None and (vectors := getattr(config.tokenizer, key, None)):
             raise ConfigError(
-                f"tokenizer.{key}={vectors}: init_from={config.init_from} has vectors of its own for all words; "
-                "give one of the two"
+                f"tokenizer.{key}={vectors}: init_from={_shown(config.init_from)} has vectors of its own for all "
+                "words; give one of the two"
             )
     check_decode(config.decode)
     check_unknown_words(config.decode, config.tokenizer)
 
 
-def check_run(run: Any) -> None:
+def check_run(run: Any, key: str = "run") -> None:
     """Raise ``ConfigError`` unless ``run`` is a directory, a list of them, or None for the built-in model."""
     if run is None:
         return
     members = listed(run)
     if not members or not all(isinstance(member, str | int | float | Path) for member in members):
-        alone = "; null, the built-in model, translates alone" if None in members else ""
-        raise ConfigError(f"run={_shown(run)}: expected a directory, or a list of directories{alone}")
+        alone = "; null, the built-in model, translates alone" if None in members and key == "run" else ""
+        raise ConfigError(f"{key}={_shown(run)}: expected a directory, or a list of directories{alone}")
 
 
 def _check_serving(config: ServeConfig) -> None:

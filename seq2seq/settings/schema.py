@@ -345,7 +345,11 @@ class PlateauConfig(ScheduleConfig):
 class TrainerConfig:
     """The training loop. It ends at max_epochs, max_steps or patience, whichever comes first."""
 
-    max_epochs: int | None = count(20, "most passes over the training split; null: no limit")
+    max_epochs: int | None = count(
+        20,
+        "most passes over the training split; 0: init_from's weights are validated and saved; null: no limit",
+        low=0,
+    )
     max_steps: int | None = count(None, "most updates; null: no limit")
     batch_tokens: int = count(2400, "largest batch, in padded tokens on either side", low=2)
     accumulate: int = count(1, "batches whose gradients make one update")
@@ -471,10 +475,11 @@ class TrainConfig:
     trainer: TrainerConfig = MISSING
     decode: DecodeConfig = MISSING
     machine: MachineConfig = section(MachineConfig)
-    init_from: str | None = setting(
+    init_from: Any = setting(
         None,
-        "directory of a run, or of a copy of its best/, whose weights and vocabulary training starts from; null: "
-        "random weights, and a vocabulary of its own",
+        "directory of a run, or of a copy of its best/, whose weights and vocabulary training starts from; [A,B]: "
+        "the mean of their weights, for runs that started from the same ones; null: random weights, and a "
+        "vocabulary of its own",
     )
     name: str | None = setting(None, "name of the run; null: a name made of its main settings")
     runs_dir: str = setting("runs", "directory that holds the runs")

@@ -319,9 +319,9 @@ class Trainer:
         self.clock.lap()
         enough = self.meter.updates >= self.settings.log_every / 2  # fewer would be a noisy last point
         first = self.meter.updates == self.state.step
-        if enough or first or self.meter.skipped:
+        if self.meter.updates and (enough or first or self.meter.skipped):
             self._report()
-        if self.state.validated_step < self.state.step:
+        if self.state.validated_step < self.state.step or self.state.step == 0:  # 0: the weights it starts from
             self._validate()
         steps = self.run.keep_newest_steps(self.settings.keep_last)
         if self.settings.average == "last" and len(steps) > 1:

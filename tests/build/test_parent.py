@@ -14,6 +14,7 @@ from inprocess import status_of
 from reversals import new_trainer, overrides, reported, resumed, rows, stop_at, trained_run, write_reversals
 from safetensors.torch import load_file, save_file
 
+from seq2seq.report.card import card
 from seq2seq.runs.sources import read_corpus
 from seq2seq.settings.compose import read_train_config
 from seq2seq.storage.integrity import identities, sha256
@@ -68,6 +69,33 @@ def test_a_child_begins_as_its_parent_ends(parent: Path, average: str, caplog: p
     assert {name: valid[name] for name in ended["best"]} == pytest.approx(ended["best"], abs=1e-4)
     before, after = weights(parent), weights(trainer.run.path)
     assert all(torch.allclose(before[name], after[name], atol=1e-7) for name in before)
+
+
+def test_two_parents_give_the_mean_of_their_weights(parent: Path) -> None:
+    """Without an update (max_epochs=0), best/ is the mean, validated."""
+    data = parent.parents[1]
+    for name, seed in (("one", 1), ("two", 2)):
+        given = ["trainer.max_steps=3", "trainer.average=none", "optimizer.lr=1e-2", *STEPS]
+        assert status_of("train", *child(data, parent, *given, f"seed={seed}", f"name={name}")) == 0
+    pair = [parent.parent / name for name in ("one", "two")]
+    given = [*child(data, parent), f"init_from=[{pair[0]},{pair[1]}]", "trainer.max_epochs=0", "name=mean"]
+    assert status_of("train", *given) == 0
+    run = parent.parent / "mean"
+    one, two, mean = map(weights, (*pair, run))
+    assert any(not torch.equal(one[name], two[name]) for name in one)
+    assert all(torch.allclose(mean[name], (one[name] + two[name]) / 2, atol=1e-7) for name in mean)
+    result = json.loads((run / "result.json").read_text())
+    assert (result["steps"], result["stopped"]) == (0, "max_epochs=0")
+    (valid,) = (row for row in rows(run) if row["kind"] == "valid")
+    assert valid["bleu"] == result["best"]["bleu"]
+    hashes = " ".join(sha256(path / "best/model.safetensors") for path in pair)
+    assert json.loads((run / "sources.json").read_text())["init_from"] == hashes
+    corpus = read_corpus(run)
+    assert "the weights and the vocabulary of one and two" in card(
+        "mean", read_train_config(run / "config.yaml"), corpus, result
+    )
+    assert status_of("train", *given) == 0  # nothing to do
+    assert status_of("evaluate", f"run={run}", "bootstrap=0") == 0
 
 
 def test_the_vocabulary_is_the_parents_and_the_lexicon_the_childs(parent: Path, data: Path) -> None:
@@ -140,6 +168,12 @@ def test_a_child_has_one_parent(parent: Path, data: Path, tmp_path: Path, capsys
 
 
 REFUSED = [
+    (["init_from=[]"], "init_from=[]: expected a directory, or a list of directories"),
+    (["init_from=[PARENT,nowhere]"], "init_from=nowhere: no such directory; "),
+    (
+        ["init_from=null", "trainer.max_epochs=0"],
+        "trainer.max_epochs=0: there is nothing to save without init_from=RUN, or [RUN,RUN]",
+    ),
     (["init_from=nowhere"], "init_from=nowhere: no such directory; "),
     (["init_from=DATA"], "init_from=DATA: no checkpoint best/ there; has it been validated once?"),
     (
@@ -192,6 +226,15 @@ def test_what_does_not_fit_is_refused_in_a_line(
     assert line.startswith(f"error: {told}")
     assert contents(parent) == before
     assert not (tmp_path / "runs").exists()
+
+
+def test_parents_of_two_vocabularies_are_refused(parent: Path, data: Path, capsys: Output) -> None:
+    other = trained_run(data, 40, "trainer.max_steps=1", "name=other", "schedule.warmup_steps=1")
+    given = [*child(data, parent), f"init_from=[{parent},{other}]", "trainer.max_epochs=0"]
+    assert status_of("train", *given) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: {other / 'best'}")
+    assert "vocabulary" in line
 
 
 def test_dropout_may_differ(parent: Path, data: Path) -> None:
