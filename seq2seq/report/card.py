@@ -194,9 +194,10 @@ def _data(config: TrainConfig, corpus: Mapping[str, Any]) -> list[str]:
 
 def _training(config: TrainConfig, result: Mapping[str, Any]) -> list[str]:
     trainer, dropout = config.trainer, config.model.dropout
-    parent = " and ".join(markdown(Path(name).name) for name in directories(config.init_from))
+    parents = [markdown(Path(name).name) for name in directories(config.init_from)]
+    weights = "the mean of the weights" if len(parents) > 1 else "the weights"
     return [
-        *[f"fine-tuned: it started from the weights and the vocabulary of {parent}"] * bool(parent),
+        *[f"started from {weights} and from the vocabulary of {' and '.join(parents)}"] * bool(parents),
         f"{result['steps']:,} updates in {duration(result['seconds'])}; epochs completed: {result['epochs']:,}; "
         f"ended by {markdown(result['stopped'])}",
         f"{config.optimizer.name}, learning rate {config.optimizer.lr:g}, schedule {config.schedule.name}, "

@@ -91,7 +91,7 @@ def test_two_parents_give_the_mean_of_their_weights(parent: Path) -> None:
     hashes = " ".join(sha256(path / "best/model.safetensors") for path in pair)
     assert json.loads((run / "sources.json").read_text())["init_from"] == hashes
     corpus = read_corpus(run)
-    assert "the weights and the vocabulary of one and two" in card(
+    assert "started from the mean of the weights and from the vocabulary of one and two" in card(
         "mean", read_train_config(run / "config.yaml"), corpus, result
     )
     assert status_of("train", *given) == 0  # nothing to do
