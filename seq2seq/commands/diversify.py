@@ -52,21 +52,25 @@ def diversify(settings: DiversifyConfig, group: Group = ALONE) -> float:
     """Train the teachers, let them translate the training text, and train on all of it; returns as ``train``.
 
     Data diversification (Nguyen et al., 2020, "Data Diversification: A Simple Strategy For Neural Machine
-    Translation"), one round. Of each pair (x, y) the final model sees (x, y), (x, ŷ) of each model that translates
-    forward, and (x̂, y) of each that translates backward. What has been done is not done again.
+    Translation"), one round. Of each pair (x, y) the students see (x, y), (x, ŷ) of each teacher that translates
+    forward, and (x̂, y) of each that translates backward. They start from the weights of the first teacher, and the
+    run is the mean of theirs (Wortsman et al., 2022, "Model soups"). What has been done is not done again.
 
     Raises:
-        ConfigError: data.mix.weights is given, or the processes of ``group`` can't do this together.
+        ConfigError: data.mix.weights or trainer.max_epochs=0 is given, or the processes of ``group`` can't do this
+            together.
         UserError: as ``train`` and ``translate``.
     """
     if weights := settings.data.mix.weights:
         raise ConfigError(
             f"data.mix.weights={weights}: all translations have the weight of their size; leave it out"
         )
+    if settings.trainer.max_epochs == 0:
+        raise ConfigError("trainer.max_epochs=0: nothing would be trained; give at least 1")
     check_group(settings, group)
     directory = teachers_directory(settings)
     teachers = [*_teachers(settings, directory)]
-    final = _final(settings, directory, teachers)
+    students = [*_students(settings, teachers)]
     with group.first_goes_first():
         if group.first:
             _write_text(settings, directory)
@@ -82,8 +86,14 @@ def diversify(settings: DiversifyConfig, group: Group = ALONE) -> float:
         with group.first_goes_first():
             if group.first and not teacher.translation.exists():
                 translate(_translation(teacher))
-    print(f"the training text and {len(teachers)} translations of it", flush=True)
-    return train(final, group)
+    for number, student in enumerate(students, 1):
+        print(
+            f"student {number} of {len(students)}: the text and {len(teachers)} translations of it, "
+            f"seed {student.seed}",
+            flush=True,
+        )
+        best = train(student, group)
+    return best if len(students) == 1 else train(_mean(settings, students), group)
 
 
 def teachers_directory(settings: DiversifyConfig) -> Path:
@@ -96,8 +106,7 @@ def _teachers(settings: DiversifyConfig, directory: Path) -> Iterator[Teacher]:
     """Those that translate forward, then those that translate backward."""
     data = settings.data
     for src, tgt in ((data.src, data.tgt), (data.tgt, data.src)):
-        for number in range(1, settings.teachers + 1):
-            seed = (100 * settings.seed + number) % SEEDS
+        for seed in _seeds(settings.seed, settings.teachers):
             name = f"{src}-{tgt}-seed{seed}"
             teacher = dataclasses.replace(
                 as_run(settings),
@@ -123,15 +132,43 @@ def _plain(settings: DiversifyConfig, directory: Path, src: str, tgt: str) -> Fi
     )
 
 
-def _final(settings: DiversifyConfig, directory: Path, teachers: list[Teacher]) -> TrainConfig:
-    """The settings of the model that all this is for."""
+def _students(settings: DiversifyConfig, teachers: list[Teacher]) -> Iterator[TrainConfig]:
+    """Models that are trained on all of it, from the same weights; a single one is the run itself."""
     data = settings.data
     sides: dict[str, list[str]] = {data.src: [*data.mix.src], data.tgt: [*data.mix.tgt]}
     for teacher in teachers:
         sides[teacher.settings.data.src].append(str(teacher.source))
         sides[teacher.settings.data.tgt].append(str(teacher.translation))
-    mix = dataclasses.replace(data.mix, src=sides[data.src], tgt=sides[data.tgt])
-    return dataclasses.replace(as_run(settings), data=dataclasses.replace(data, mix=mix))
+    run = as_run(settings)
+    student = dataclasses.replace(
+        run,
+        data=dataclasses.replace(
+            data, mix=dataclasses.replace(data.mix, src=sides[data.src], tgt=sides[data.tgt])
+        ),
+        init_from=run.init_from or str(run_path(teachers[0].settings)),
+    )
+    if settings.students == 1:
+        yield student
+        return
+    path = run_path(settings)
+    for seed in _seeds(settings.seed, settings.students):
+        directory = path.with_name(f"{path.name}-students")
+        yield dataclasses.replace(student, name=f"seed{seed}", runs_dir=str(directory), resume="auto", seed=seed)
+
+
+def _mean(settings: DiversifyConfig, students: list[TrainConfig]) -> TrainConfig:
+    """The run: the mean of the weights of ``students``, validated and saved."""
+    return dataclasses.replace(
+        as_run(settings),
+        data=students[0].data,
+        init_from=[str(run_path(student)) for student in students],
+        trainer=dataclasses.replace(settings.trainer, max_epochs=0),
+    )
+
+
+def _seeds(seed: int, number: int) -> Iterator[int]:
+    """``number`` seeds that runs of another ``seed`` do not use."""
+    yield from ((100 * seed + one) % SEEDS for one in range(1, number + 1))
 
 
 def _write_text(settings: DiversifyConfig, directory: Path) -> None:

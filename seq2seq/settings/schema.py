@@ -524,8 +524,13 @@ class DiversifyConfig(TrainConfig):
     teacher_epochs: int | None = count(None, "epochs that they are trained for; null: trainer.max_epochs")
     teachers_dir: str | None = setting(
         None,
-        "directory that keeps them and their translations, for both directions of a language pair if you like; "
-        "null: beside the run",
+        "directory that keeps the teachers and their translations, for both directions of a language pair if you "
+        "like; null: beside the run",
+    )
+    students: int = count(
+        2,
+        "models that are trained on the text and the translations; the mean of their weights is the run",
+        high=100,
     )
 
 

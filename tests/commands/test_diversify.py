@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from inprocess import error_line, start, status_of
 from reversals import overrides, write_reversals
+from safetensors.torch import load_file
 
 from seq2seq.commands import diversify
 from seq2seq.distributed.group import Group
 from seq2seq.errors import ConfigError
+from seq2seq.runs.layout import run_path
 from seq2seq.settings.schema import DiversifyConfig, TrainConfig, TranslateConfig
 
 SHORT = ["trainer.max_epochs=3", "trainer.batch_tokens=150", "schedule.warmup_steps=1", "name=s"]
@@ -50,19 +53,24 @@ def test_the_final_model_sees_the_text_and_what_each_teacher_makes_of_it(
 ) -> None:
     given = overrides(data, *SHORT, "teachers=2", "teacher_epochs=2", "seed=7")
     assert status_of("diversify", *given) == 0
-    *teachers, final = trained
+    *teachers, first, second, run = trained
     languages = [(one.data.src, one.data.tgt) for one in teachers]
     assert languages == [("de", "en"), ("de", "en"), ("en", "de"), ("en", "de")]
     assert [one.seed for one in teachers] == [701, 702, 701, 702]
     assert {one.trainer.max_epochs for one in teachers} == {2}
-    assert (final.trainer.max_epochs, final.seed, final.name) == (3, 7, "s")
+    assert [(one.trainer.max_epochs, one.seed) for one in (first, second)] == [(3, 701), (3, 702)]
+    assert (run.trainer.max_epochs, run.seed, run.name) == (0, 7, "s")
+    assert run.init_from == [str(data / "runs" / "s-students" / f"seed{seed}") for seed in (701, 702)]
+    assert [str(run_path(one)) for one in (first, second)] == run.init_from
     kept = data / "runs" / "s-teachers"
     for one in teachers:
         assert Path(one.runs_dir) == kept
         for split in ("train", "valid"):
             for language, side in (("de", "src"), ("en", "tgt")):
                 assert (kept / f"{split}.{language}").read_text() == (data / f"{split}.{side}").read_text()
-    pairs = [*zip(final.data.mix.src, final.data.mix.tgt, strict=True)]
+    assert {one.init_from for one in (first, second)} == {str(kept / "de-en-seed701")}
+    assert first.data == second.data == run.data
+    pairs = [*zip(run.data.mix.src, run.data.mix.tgt, strict=True)]
     assert pairs == [
         (f"{kept}/train.de", f"{kept}/de-en-seed701.en"),
         (f"{kept}/train.de", f"{kept}/de-en-seed702.en"),
@@ -72,10 +80,19 @@ def test_the_final_model_sees_the_text_and_what_each_teacher_makes_of_it(
     assert Path(pairs[3][0]).read_text().splitlines() == [f"4 {number}" for number in range(60)]
 
 
+def test_a_single_student_is_the_run(data: Path, trained: list[TrainConfig]) -> None:
+    for given, parent in (([], "s-teachers/de-en-seed101"), (["init_from=other"], None)):
+        assert status_of("diversify", *overrides(data, *SHORT, "teachers=1", "students=1", *given)) == 0
+        *_, backward, run = trained
+        assert (backward.data.src, backward.init_from) == ("en", None)
+        assert (run.name, run.trainer.max_epochs) == ("s", 3)
+        assert run.init_from == (str(data / "runs" / parent) if parent else "other")
+
+
 def test_the_other_direction_shares_the_teachers(data: Path, trained: list[TrainConfig]) -> None:
     shared = f"teachers_dir={data / 'shared'}"
     assert status_of("diversify", *overrides(data, *SHORT, shared)) == 0
-    there, made = trained[:-1], sorted((data / "shared").glob("*-*.*"))
+    there, made = trained[:-3], sorted((data / "shared").glob("*-*.*"))
     back = overrides(data, *SHORT, shared, "data.src=en", "data.tgt=de")
     swapped = {f"data.{split}.{side}" for split in ("train", "valid", "test") for side in ("src", "tgt")}
     sides = {"src": "tgt", "tgt": "src"}
@@ -84,7 +101,7 @@ def test_the_other_direction_shares_the_teachers(data: Path, trained: list[Train
     ]
     trained.clear()
     assert status_of("diversify", *back) == 0
-    assert sorted(map(repr, trained[:-1])) == sorted(map(repr, there))
+    assert sorted(map(repr, trained[:-3])) == sorted(map(repr, there))
     assert sorted((data / "shared").glob("*-*.*")) == made
 
 
@@ -116,10 +133,23 @@ def test_starting_over_and_stopped_it_keeps_no_translation_of_the_teacher_before
     assert not translation.exists()
 
 
-def test_weights_are_refused_before_anything_is_trained(data: Path, trained: list[TrainConfig]) -> None:
-    given = overrides(data, *SHORT, "teachers=1", "data.mix.weights=[2]")
-    said = "data.mix.weights=[2.0]: all translations have the weight of their size; leave it out"
-    assert error_line("diversify", *given) == said
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            ["data.mix.weights=[2]"],
+            "data.mix.weights=[2.0]: all translations have the weight of their size; leave it out",
+        ),
+        (
+            ["trainer.max_epochs=0", "init_from=other"],
+            "trainer.max_epochs=0: nothing would be trained; give at least 1",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_trained(
+    data: Path, trained: list[TrainConfig], given: list[str], said: str
+) -> None:
+    assert error_line("diversify", *overrides(data, *SHORT, "teachers=1", *given)) == said
     assert trained == []
     assert not (data / "runs").exists()
 
@@ -132,22 +162,28 @@ def test_a_round_is_resumed_where_it_was_left(data: Path) -> None:
     run, kept = data / "runs" / "s", data / "runs" / "s-teachers"
     translations = [kept / "de-en-seed101.en", kept / "en-de-seed101.de"]
     assert [len(one.read_text().splitlines()) for one in translations] == [60, 60]
+    students = [data / "runs" / "s-students" / f"seed{seed}" / "best" / "model.safetensors" for seed in (101, 102)]
     splits = json.loads((run / "corpus.json").read_text())["splits"]
     assert [split["read"] for split in splits[:4]] == [60, 60, 60, 180]
     weights = (run / "best" / "model.safetensors").read_bytes()
+    one, other = map(load_file, students)
+    for name, mean in load_file(run / "best" / "model.safetensors").items():
+        torch.testing.assert_close(mean, (one[name] + other[name]) / 2)
+        assert not torch.equal(one[name], other[name])
     shutil.rmtree(run)
+    shutil.rmtree(students[0].parents[1])
     translations[0].unlink()
     again = start("diversify", *given)
     assert again.returncode == 0
-    assert again.stdout.count(b"nothing to do") == 2  # the teachers
+    assert again.stdout.count(b"nothing to do") == 3  # the teachers and a student
     assert (run / "best" / "model.safetensors").read_bytes() == weights
-    assert start("diversify", *given).stdout.count(b"nothing to do") == 3
+    assert start("diversify", *given).stdout.count(b"nothing to do") == 5
 
 
 def test_starting_over_is_refused_where_a_restart_would_do_it_again(
     data: Path, trained: list[TrainConfig]
 ) -> None:
-    given = [*SHORT, "teachers=1"]
+    given = [*SHORT, "teachers=1", "students=1"]
     assert status_of("diversify", *overrides(data, *given)) == 0
     kept = {path: path.stat().st_mtime_ns for path in (data / "runs" / "s-teachers").iterdir()}
     group = Group()
@@ -165,9 +201,10 @@ def test_several_processes_do_a_round_together(data: Path) -> None:
     given = overrides(data, *SHORT, "teachers=1", "decode.workers=1")
     done = subprocess.run([*torchrun, "diversify", *given], capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("finished: max_epochs=3") == 3
+    assert done.stdout.count("finished: max_epochs=3") == 4
+    assert done.stdout.count("finished: max_epochs=0") == 1
     kept = data / "runs" / "s-teachers"
     for name in ("de-en-seed101.en", "en-de-seed101.de"):
         assert len((kept / name).read_text().splitlines()) == 60
     again = subprocess.run([*torchrun, "diversify", *given], capture_output=True, text=True, encoding="utf-8")
-    assert again.stdout.count("nothing to do") == 3, again.stderr
+    assert again.stdout.count("nothing to do") == 5, again.stderr
