@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+from markupsafe import Markup
 
 from seq2seq.data.corpus import SplitReport, report_rows
 from seq2seq.pages.template import page
@@ -16,7 +20,7 @@ from seq2seq.runs.sources import read_corpus
 from seq2seq.runs.table import duration, validations
 from seq2seq.settings.compose import read_train_config
 from seq2seq.settings.reference import changes
-from seq2seq.settings.schema import TrainConfig, written
+from seq2seq.settings.schema import TrainConfig, directories, written
 from seq2seq.storage.atomic import write_text
 
 SPENT = {
@@ -50,8 +54,8 @@ def contents(run: Path, result: Mapping[str, Any]) -> dict[str, Any]:
         "src": config.data.src,
         "tgt": config.data.tgt,
         "version": corpus["version"],
-        "facts": facts(config, corpus, result),
-        "figures": figures(read_rows(run / ROWS)),
+        "facts": facts(config, corpus, result) | started_from(config, run),
+        "figures": figures(read_rows(run / ROWS)) if result["steps"] else [],
         "validations": shown,
         "left_out": left_out,
         "samples": samples(kept),
@@ -72,6 +76,21 @@ def facts(config: TrainConfig, corpus: Mapping[str, Any], result: Mapping[str, A
         "model": f"{architecture(config)}; {result['parameters']:,} parameters",
         "vocabulary": vocabulary(config, corpus),
     }
+
+
+def started_from(config: TrainConfig, run: Path) -> dict[str, str]:
+    """The runs whose weights the one in ``run`` started from, if any, with links to their pages."""
+    parents = [_linked(Path(name), run) for name in directories(config.init_from)]
+    weights = "the mean of the weights of" if len(parents) > 1 else "the weights of"
+    return {"started from": Markup("{} {}").format(weights, Markup(", ").join(parents))} if parents else {}
+
+
+def _linked(parent: Path, run: Path) -> str:
+    """The name of ``parent``, a link if it has a page."""
+    if not (parent / REPORT).exists():
+        return parent.name
+    path = Path(os.path.relpath(parent.resolve() / REPORT, run.resolve()))
+    return Markup('<a href="{}">{}</a>').format(quote(path.as_posix()), parent.name)
 
 
 def changed(config: TrainConfig) -> list[dict[str, str]]:

@@ -67,6 +67,23 @@ def test_a_training_leaves_a_page_and_a_card(whole: Trainer) -> None:
     assert [file["key"] for file in shown["files"]][:2] == ["data.train.src", "data.train.tgt"]
 
 
+def test_the_page_of_a_mean_leads_to_its_parents_and_has_no_empty_curves(data: Path, whole: Trainer) -> None:
+    other = new_trainer(*overrides(data, *GIVEN, f"init_from={whole.run.path}", "name=a+b", "seed=2"))
+    other.train()
+    parents = f"init_from=['{whole.run.path}','{other.run.path}']"
+    mean = new_trainer(*overrides(data, *GIVEN, parents, "trainer.max_epochs=0", "name=mean"))
+    mean.train()
+    page = (mean.run.path / "report.html").read_text(encoding="utf-8")
+    links = '<a href="../whole/report.html">whole</a>, <a href="../a%2Bb/report.html">a+b</a>'
+    assert f"<td>the mean of the weights of {links}</td>" in page
+    assert "<svg" not in page
+    assert "<h2>Curves</h2>" not in page
+    assert "The validations as a table" in page
+    (whole.run.path / "report.html").rename(whole.run.path / "moved")
+    assert contents(other.run.path, result_of(other))["facts"]["started from"] == "the weights of whole"
+    (whole.run.path / "moved").rename(whole.run.path / "report.html")
+
+
 def test_all_time_is_accounted_for(whole: Trainer) -> None:
     result = result_of(whole)
     assert {"training", "validation", "saving", "reports", "other"} == set(result["spent"])
