@@ -26,17 +26,21 @@ KEPT = {M_MMAP_THRESHOLD: 2**30, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 2**26}
 def prepare(num_threads: int | None = None, processes: int = 1) -> None:
     """Set up this process for computing: set its number of threads, make it keep freed memory and share the cores.
 
-    Without ``num_threads`` it is torch's own number, or OMP_NUM_THREADS, but no more than the usable cores.
     Several ``processes`` on this host share the cores: torchrun sets OMP_NUM_THREADS=1 whatever there are.
     """
     keep_freed_memory()
     if num_threads is None and processes > 1 and os.environ.get("OMP_NUM_THREADS", "1") == "1":
         num_threads = max(1, usable_cores() // processes)
-    elif num_threads is None and "OMP_NUM_THREADS" not in os.environ:
-        num_threads = min(torch.get_num_threads(), usable_cores())
-    if num_threads is not None:
-        torch.set_num_threads(num_threads)
+    torch.set_num_threads(threads(num_threads))
     give_way(torch.get_num_threads())
+
+
+def threads(given: int | None = None) -> int:
+    """The threads of a process: as ``given``, or OMP_NUM_THREADS, or torch's own number up to the usable cores."""
+    if given is not None:
+        return given
+    own = torch.get_num_threads()
+    return own if "OMP_NUM_THREADS" in os.environ else min(own, usable_cores())
 
 
 def usable_cores(root: Path = Path("/")) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from seq2seq.commands import frame
+from seq2seq.commands.side_by_side import Job, side_by_side
 from seq2seq.commands.train import check_group, train
 from seq2seq.commands.translate import translate
 from seq2seq.distributed.group import ALONE, Group, joined
@@ -60,6 +61,7 @@ def diversify(settings: DiversifyConfig, group: Group = ALONE) -> float:
         ConfigError: data.mix.weights or trainer.max_epochs=0 is given, or the processes of ``group`` can't do this
             together.
         UserError: as ``train`` and ``translate``.
+        SystemExit: as ``side_by_side``.
     """
     if weights := settings.data.mix.weights:
         raise ConfigError(
@@ -69,31 +71,59 @@ def diversify(settings: DiversifyConfig, group: Group = ALONE) -> float:
         raise ConfigError("trainer.max_epochs=0: nothing would be trained; give at least 1")
     check_group(settings, group)
     directory = teachers_directory(settings)
-    teachers = [*_teachers(settings, directory)]
-    students = [*_students(settings, teachers)]
+    teachers_at_once, teaching = _shared_out(settings, 2 * settings.teachers, group)
+    students_at_once, learning = _shared_out(settings, settings.students, group)
+    teachers = [*_teachers(teaching, directory)]
+    students = [*_students(learning, teachers)]
     with group.first_goes_first():
         if group.first:
             _write_text(settings, directory)
-    for number, teacher in enumerate(teachers, 1):
-        data = teacher.settings.data
-        print(
-            f"teacher {number} of {len(teachers)}: {data.src} → {data.tgt}, seed {teacher.settings.seed}",
-            flush=True,
+    taught = [(one.settings, partial(_teach, one, group)) for one in teachers]
+    side_by_side(_jobs("teacher", taught), teachers_at_once)
+    print(f"the training text and {len(teachers)} translations of it", flush=True)
+    if len(students) == 1:
+        return train(students[0], group)
+    side_by_side(_jobs("student", [(one, partial(train, one, group)) for one in students]), students_at_once)
+    return train(_mean(settings, students), group)
+
+
+def _shared_out(settings: DiversifyConfig, trainings: int, group: Group) -> tuple[int, DiversifyConfig]:
+    """How many of that many ``trainings`` run at once, and ``settings`` with the threads that each has then."""
+    with importing():
+        from seq2seq import machine
+
+    if group.size > 1 and settings.at_once not in (None, 1):
+        raise ConfigError(
+            f"at_once={settings.at_once}: under torchrun, all processes train one model; leave it out"
         )
-        if settings.overwrite and group.first:  # now: a stop must not leave the translation of another teacher
-            teacher.translation.unlink(missing_ok=True)
-        train(teacher.settings, group)
-        with group.first_goes_first():
-            if group.first and not teacher.translation.exists():
-                translate(_translation(teacher))
-    for number, student in enumerate(students, 1):
-        print(
-            f"student {number} of {len(students)}: the text and {len(teachers)} translations of it, "
-            f"seed {student.seed}",
-            flush=True,
+    alone = group.size > 1 or machine.resolve_device(settings.machine.device).type != "cpu"
+    threads = machine.threads(settings.machine.num_threads)
+    at_once = min(settings.at_once or (1 if alone else threads), trainings)
+    if at_once == 1:
+        return at_once, settings
+    of_each = dataclasses.replace(settings.machine, num_threads=max(1, threads // at_once))
+    return at_once, dataclasses.replace(settings, machine=of_each)
+
+
+def _jobs(what: str, trainings: Sequence[tuple[TrainConfig, Callable[[], object]]]) -> list[Job]:
+    return [
+        Job(
+            f"{what} {number}",
+            f"{what} {number} of {len(trainings)}: {one.data.src} → {one.data.tgt}, seed {one.seed}",
+            work,
         )
-        best = train(student, group)
-    return best if len(students) == 1 else train(_mean(settings, students), group)
+        for number, (one, work) in enumerate(trainings, 1)
+    ]
+
+
+def _teach(teacher: Teacher, group: Group) -> None:
+    """Train ``teacher``, and let it translate."""
+    if teacher.settings.overwrite and group.first:  # now: a stop must not leave the translation of another teacher
+        teacher.translation.unlink(missing_ok=True)
+    train(teacher.settings, group)
+    with group.first_goes_first():
+        if group.first and not teacher.translation.exists():
+            translate(_translation(teacher))
 
 
 def teachers_directory(settings: DiversifyConfig) -> Path:

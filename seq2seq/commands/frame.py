@@ -41,7 +41,7 @@ def run(command: str, task: Callable[[Settings], Any], schema: type[Settings]) -
         with user_errors(schema):
             return task(load_settings(config, schema))
 
-    threading.excepthook = _report_thread
+    threading.excepthook = report_thread
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra's exceptions arrive here
     register_schemas(**{command: schema})
     with user_errors(schema), sweep.launching(sweep.outcomes) if sweep else nullcontext():
@@ -73,7 +73,7 @@ def user_errors(schema: type) -> Iterator[None]:
         fail(message)
 
 
-def _report_thread(failure: threading.ExceptHookArgs) -> None:
+def report_thread(failure: threading.ExceptHookArgs) -> None:
     """Print a traceback, but not for a full disk: TensorBoard's thread passes that on to the main thread."""
     if not (isinstance(failure.exc_value, OSError) and failure.exc_value.errno in OF_THE_MACHINE):
         threading.__excepthook__(failure)

@@ -532,6 +532,9 @@ class DiversifyConfig(TrainConfig):
         "models that are trained on the text and the translations; the mean of their weights is the run",
         high=100,
     )
+    at_once: int | None = count(
+        None, "trainings that run side by side, on threads of their own; null: one for each thread; on a GPU, one"
+    )
 
 
 @dataclass

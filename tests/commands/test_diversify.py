@@ -20,7 +20,10 @@ from seq2seq.errors import ConfigError
 from seq2seq.runs.layout import run_path
 from seq2seq.settings.schema import DiversifyConfig, TrainConfig, TranslateConfig
 
-SHORT = ["trainer.max_epochs=3", "trainer.batch_tokens=150", "schedule.warmup_steps=1", "name=s"]
+SHORT = [
+    *("trainer.max_epochs=3", "trainer.batch_tokens=150", "schedule.warmup_steps=1", "name=s"),
+    "at_once=1",
+]
 
 
 @pytest.fixture
@@ -193,6 +196,29 @@ def test_starting_over_is_refused_where_a_restart_would_do_it_again(
     with pytest.raises(ConfigError, match="overwrite=true: a restart by torchrun would not resume"):
         diversify.diversify(settings, group)
     assert {path: path.stat().st_mtime_ns for path in (data / "runs" / "s-teachers").iterdir()} == kept
+
+
+@pytest.mark.system
+def test_side_by_side_stopped_and_resumed_it_is_the_same_model(data: Path) -> None:
+    given = overrides(data, *SHORT, "teachers=1", "decode.workers=1", "machine.precision=fp32")
+    given.remove("at_once=1")
+    weights = data / "runs" / "s" / "best" / "model.safetensors"
+    assert start("diversify", *given, "at_once=1").returncode == 0
+    expected = weights.read_bytes()
+    for made in (data / "runs").iterdir():
+        shutil.rmtree(made)
+    command = [sys.executable, "-m", "seq2seq", "diversify", *given, "at_once=2"]
+    stops = 0
+    for told in ("[teacher 2] ", "[student 1] ", ""):  # where it is stopped
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as process:
+            assert process.stdout
+            for line in process.stdout:
+                if told and line.startswith(f"{told}validation after"):
+                    process.terminate()
+            stops += process.wait() == 75
+    assert process.returncode == 0
+    assert stops == 2
+    assert weights.read_bytes() == expected
 
 
 @pytest.mark.system
