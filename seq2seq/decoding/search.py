@@ -89,6 +89,15 @@ class _Paths(NamedTuple):
             log_probs,
         )
 
+    def repeated(self, size: int) -> tuple[Tensor, Tensor] | None:
+        """Rows (n,) and next words (n,) that would write the same ``size`` words in a row again; 0: none."""
+        if not 0 < size <= self.tokens.size(1):
+            return None
+        grams = self.tokens.unfold(1, size, 1)  # (R, 2 + t - size, size)
+        last = self.tokens[:, self.tokens.size(1) + 1 - size :]
+        rows, places = (grams[:, :, :-1] == last.unsqueeze(1)).all(dim=2).nonzero(as_tuple=True)
+        return rows, grams[rows, places, -1]
+
     def scores(self, src_lengths: Tensor, decode: DecodeConfig) -> list[float]:
         """The score of each row, as if it were finished; ``src_lengths`` (R,)."""
         scores = self.log_probs / length_normaliser(self.tokens.size(1) - 1, decode.length_penalty)
@@ -157,7 +166,8 @@ def greedy_search(
         if len(live) == 0:
             break
         logits, weights, state = step(paths.tokens[:, -1], state)
-        best = best_words(paths.log_probs.unsqueeze(1), logits, 1, special.forbidden, words)
+        repeated = paths.repeated(decode.no_repeat_ngram_size)
+        best = best_words(paths.log_probs.unsqueeze(1), logits, 1, special.forbidden, words, repeated)
         tokens = best.tokens[:, 0]
         paths = paths.extend(tokens, best.log_probs[:, 0], weights)
         done = (tokens == special.eos) | (max_lengths[live] <= length)
@@ -197,7 +207,8 @@ def beam_search(
         if len(live) == 0:
             break
         logits, weights, state = step(paths.tokens[:, -1], state)
-        best = best_words(paths.log_probs.view(-1, beam), logits, 2 * beam, special.forbidden, words)
+        repeated = paths.repeated(decode.no_repeat_ngram_size)
+        best = best_words(paths.log_probs.view(-1, beam), logits, 2 * beam, special.forbidden, words, repeated)
         candidates = _candidates(best, beam, special.eos)
         cut = max_lengths[live] <= length
         ends = (candidates.ends | (cut.unsqueeze(1) & candidates.stays)) & candidates.log_probs.isfinite()
@@ -274,9 +285,14 @@ class Words(NamedTuple):
 
 
 def best_words(
-    log_probs: Tensor, logits: Tensor, count: int, forbidden: Sequence[int], words: Tensor | None = None
+    log_probs: Tensor,
+    logits: Tensor,
+    count: int,
+    forbidden: Sequence[int],
+    words: Tensor | None = None,
+    repeated: tuple[Tensor, Tensor] | None = None,
 ) -> Words:
-    """The ``count`` words that make the most probable translations; ``forbidden`` ones come last, with -inf.
+    """The ``count`` words that make the most probable translations; those not allowed come last, with -inf.
 
     Args:
         log_probs: (B, K) of the rows so far.
@@ -284,22 +300,26 @@ def best_words(
         count: if there are fewer words, all are given.
         forbidden: words; their probability is not shared among the others.
         words: int64 ids of words.
+        repeated: rows (n,) among the B·K, and words (n,) that are forbidden there.
 
     Raises:
         DecodingError: the logits are not finite.
     """
-    banned = torch.tensor(forbidden, dtype=torch.int64, device=logits.device)
-    columns = banned if words is None else torch.isin(words, banned).nonzero().flatten()
+    words = torch.arange(logits.size(1), device=logits.device) if words is None else words
+    columns = torch.isin(words, torch.tensor(forbidden, dtype=torch.int64, device=logits.device))
     of_words = logits.log_softmax(dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
-    of_words = of_words.index_fill_(1, columns, -math.inf).view(*log_probs.shape, -1)
+    of_words.index_fill_(1, columns.nonzero().flatten(), -math.inf)
+    if repeated is not None:
+        numbers, columns = (repeated[1].unsqueeze(1) == words).nonzero(as_tuple=True)
+        of_words[repeated[0][numbers], columns] = -math.inf
+    of_words = of_words.view(*log_probs.shape, -1)
     best, places = top_k(of_words, log_probs, min(count, of_words[0].numel()))
     if best[:, 0].isnan().any():  # NaN is the largest of its sentence
         raise DecodingError(
             "the model's logits are not finite: its weights, or products in this precision, have overflowed; try "
             "machine.precision=fp32, or train again with a lower optimizer.lr"
         )
-    tokens = places % logits.size(1)
-    return Words(best, places // logits.size(1), tokens if words is None else words[tokens])
+    return Words(best, places // logits.size(1), words[places % logits.size(1)])
 
 
 GROUP = 64

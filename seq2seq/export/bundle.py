@@ -30,7 +30,10 @@ logger = logging.getLogger(__name__)
 FILES = Path(__file__).parent / "files"
 SETTINGS = "settings.json"
 FORMAT = 1
-KEPT = ("beam_size", "length_penalty", "coverage_penalty", "max_ratio", "max_offset", "max_src_tokens")
+KEPT = (
+    *("beam_size", "length_penalty", "coverage_penalty", "no_repeat_ngram_size"),
+    *("max_ratio", "max_offset", "max_src_tokens"),
+)
 """Settings of search that the programs use."""
 LEFT = {"shortlist": 0, "replace_unk": False}
 """Those that they do without."""

@@ -399,6 +399,9 @@ class DecodeConfig:
     coverage_penalty: float = setting(
         0.0, "β: penalty on source words that got little attention", low=0.0, high=1000.0
     )
+    no_repeat_ngram_size: int = count(
+        0, "no so many tokens in a row are written twice in a translation; 0: repetition is free", low=0, high=100
+    )
     num_best: int = count(1, "translations written for each line", high=LARGEST_BEAM)
     max_ratio: float = setting(
         2.0, "longest translation, in tokens: max_ratio × source + max_offset", low=0.0, high=1000.0

@@ -119,6 +119,25 @@ def test_forbidden_words_are_never_produced() -> None:
     assert search(table_step(table), start(1), [2], options(), allowed)[0][0].tokens == [UNK]
 
 
+ENDLESS = {tuple([4, 5] * (n // 2) + [4] * (n % 2)): {4 + n % 2: 0.7, 6: 0.2, EOS: 0.1} for n in range(50)}
+
+
+@pytest.mark.parametrize(("size", "expected"), [(1, [4, 5, 6]), (2, [4, 5, 4, 6]), (3, [4, 5, 4, 5, 6])])
+def test_no_words_in_a_row_are_written_twice(size: int, expected: list[int]) -> None:
+    """4 5 4 5 … goes on for ever, but where it may not, 6 is next; after that, the end."""
+    of_some = torch.tensor([EOS, 6, 5, 4])
+
+    def step(tokens: Tensor, state: Prefixes) -> tuple[Tensor, Tensor, Prefixes]:
+        logits, weights, after = table_step(ENDLESS)(tokens, state)
+        return logits[:, of_some], weights, after
+
+    opts = options(no_repeat_ngram_size=size)
+    assert search(table_step(ENDLESS), start(1), [2], opts, SPECIAL)[0][0].tokens == expected
+    assert search(step, start(1), [2], opts, SPECIAL, words=of_some)[0][0].tokens == expected
+    free = search(table_step(ENDLESS), start(1), [2], options(), SPECIAL)[0][0].tokens
+    assert len(free) == max_length(options(), 2)
+
+
 def sources(num: int, seed: int = 0) -> list[list[int]]:
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.randint(1, 6, (num,), generator=generator).tolist()
@@ -133,6 +152,12 @@ def decode(
     return search(model.step, model.encode(src, src != PAD), [len(row) for row in rows], opts, SPECIAL)
 
 
+def repeats(words: list[int], size: int) -> bool:
+    """Whether some ``size`` words in a row are there twice."""
+    grams = [tuple(words[i : i + size]) for i in range(len(words) - size + 1)] if size else []
+    return len(grams) > len(set(grams))
+
+
 def greedy_oracle(model: Seq2Seq, row: list[int], opts: DecodeConfig) -> list[int]:
     """One sentence at a time, with the plain definition of greedy search."""
     src = torch.tensor([row])
@@ -140,17 +165,19 @@ def greedy_oracle(model: Seq2Seq, row: list[int], opts: DecodeConfig) -> list[in
     while len(words) <= max_length(opts, len(row)):
         logits, _, state = model.step(torch.tensor(words[-1:]), state)
         logits[:, list(SPECIAL.forbidden)] = -math.inf
-        words.append(int(logits.argmax()))
+        allowed = [w for w in range(logits.size(1)) if not repeats([*words, w], opts.no_repeat_ngram_size)]
+        words.append(max(allowed, key=logits[0].tolist().__getitem__))
         if words[-1] == EOS:
             return words[1:-1]
     return words[1:]
 
 
-def test_batched_greedy_is_greedy_one_by_one(new_model: NewModel, variant: str) -> None:
-    model, rows = new_model(variant=variant), sources(20)
+@pytest.mark.parametrize("size", [0, 2])
+def test_batched_greedy_is_greedy_one_by_one(new_model: NewModel, variant: str, size: int) -> None:
+    model, rows, opts = new_model(variant=variant), sources(20), options(no_repeat_ngram_size=size)
     model.decoder.output.bias.data[EOS] -= 2.0  # not to end at once
-    hypotheses = decode(model, rows, options())
-    assert [best[0].tokens for best in hypotheses] == [greedy_oracle(model, row, options()) for row in rows]
+    hypotheses = decode(model, rows, opts)
+    assert [best[0].tokens for best in hypotheses] == [greedy_oracle(model, row, opts) for row in rows]
     assert len({tuple(best[0].tokens) for best in hypotheses}) > 3  # not all alike
 
 
@@ -176,7 +203,7 @@ def beam_oracle(model: Seq2Seq, row: list[int], opts: DecodeConfig) -> list[tupl
         for total, words, state in live:
             logits, _, new = model.step(torch.tensor(words[-1:]), state)
             for word, log_prob in enumerate(logits[0].log_softmax(dim=0).tolist()):
-                if word not in SPECIAL.forbidden:
+                if word not in SPECIAL.forbidden and not repeats([*words, word], opts.no_repeat_ngram_size):
                     longer.append((total + log_prob, [*words, word], new))
         longer.sort(key=lambda path: -path[0])
         stays = [path for path in longer if path[1][-1] != EOS][: opts.beam_size]
@@ -194,12 +221,12 @@ def beam_oracle(model: Seq2Seq, row: list[int], opts: DecodeConfig) -> list[tupl
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("penalty", [0.0, 1.0])
-def test_batched_beam_is_beam_one_by_one(new_model: NewModel, variant: str, penalty: float) -> None:
+@pytest.mark.parametrize(("penalty", "size"), [(0.0, 0), (1.0, 0), (3.0, 1), (3.0, 2)])
+def test_batched_beam_is_beam_one_by_one(new_model: NewModel, variant: str, penalty: float, size: int) -> None:
     model = new_model(variant=variant, vocab_size=300)
     model.decoder.output.weight.data *= 8.0  # to end at many lengths, and for other words to be likely too
     model.decoder.output.bias.data[EOS] += 2.0
-    opts = options(beam_size=3, num_best=2, length_penalty=penalty, max_offset=2)
+    opts = options(beam_size=3, num_best=2, length_penalty=penalty, max_offset=2, no_repeat_ngram_size=size)
     rows, lengths = sources(12), set[int]()
     for row, hypotheses in zip(rows, decode(model, rows, opts), strict=True):
         expected = beam_oracle(model, row, opts)

@@ -64,6 +64,8 @@ def program(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Find:
         {"beam_size": 3, "num_best": 2, "coverage_penalty": 0.7, "length_penalty": 2.0},
         {"beam_size": 1, "coverage_penalty": 0.7},
         {"beam_size": 6, "num_best": 2, "max_ratio": 0.3, "max_offset": 1},
+        {"beam_size": 4, "num_best": 2, "no_repeat_ngram_size": 1},
+        {"beam_size": 1, "no_repeat_ngram_size": 2, "length_penalty": 3.0},
     ],
     ids=lambda decode: "-".join(f"{key}={value}" for key, value in decode.items()),
 )

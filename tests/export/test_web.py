@@ -27,7 +27,7 @@ from seq2seq.decoding.word_attention import word_attention, word_numbers
 from seq2seq.errors import ConfigError
 from seq2seq.export import bundle, web
 from seq2seq.resources import shipped
-from seq2seq.settings.schema import BpeConfig, ExportConfig, SubwordConfig, UnigramConfig
+from seq2seq.settings.schema import BpeConfig, DecodeConfigOverrides, ExportConfig, SubwordConfig, UnigramConfig
 from seq2seq.text.subwords import SubwordTokenizer
 from seq2seq.text.tokenizer import Spelled, Tokenizer
 from seq2seq.text.words import WordTokenizer, split_words
@@ -164,7 +164,8 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     tokenizer = f"tokenizer={request.param}"
     sizes = [] if request.param == "word" else ["tokenizer.vocab_size=300"]
     run = trained_run(directory, 400, "trainer.max_steps=40", "trainer.validate_every=20", tokenizer, *sizes)
-    settings = ExportConfig(run=str(run), to=str(directory / "site"), web=RUNTIME)
+    decode = DecodeConfigOverrides(no_repeat_ngram_size=1 if request.param == "bpe" else 0)
+    settings = ExportConfig(run=str(run), to=str(directory / "site"), web=RUNTIME, decode=decode)
     loaded = bundle.load(settings)
     bundle.write(loaded, settings)
     return directory / "site", loaded.translator

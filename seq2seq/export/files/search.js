@@ -18,18 +18,20 @@ export async function search({ ort, encoder, decoder }, settings, src, numBest, 
   const first = Array(beam).fill(0);
   let carried = { state: rowsOf(ort, state, first), weights: rowsOf(ort, weights, first) };
   let paths = first.map((_, row) => ({ logProb: row ? -Infinity : 0, words: [BOS], weights: [] }));
-  const count = new ort.Tensor("int64", BigInt64Array.of(BigInt(2 * beam)), [1]);
   const longest = Math.max(1, Math.floor(settings.max_ratio * src.length) + settings.max_offset);
   let found = [];
   let ended = 0;
   for (let length = 1; ; length++) {
     signal?.throwIfAborted();
     const words = numbers(paths.map((path) => path.words.at(-1)), [1, beam]);
+    const repeats = paths.map((path) => repeating(path.words, settings.no_repeat_ngram_size));
+    const most = 2 * beam + Math.max(...repeats.map((words) => words.size));
+    const count = new ort.Tensor("int64", BigInt64Array.of(BigInt(most)), [1]);
     const step = await decoder.run({ words, count, ...carried, ...memory }, STEP);
     const normalizer = ((5 + length) / 6) ** settings.length_penalty;
     const cut = length >= longest;
     const staying = [];
-    bestWords(paths, step, 2 * beam).forEach(({ logProb, row, word }, rank) => {
+    bestWords(paths, step, repeats, 2 * beam).forEach(({ logProb, row, word }, rank) => {
       const attention = step.attention.data.slice(row * src.length, (row + 1) * src.length);
       const path = { logProb, row, words: [...paths[row].words, word], weights: [...paths[row].weights, attention] };
       const stays = word !== EOS && staying.length < beam;
@@ -50,13 +52,22 @@ export async function search({ ort, encoder, decoder }, settings, src, numBest, 
   }
 }
 
+/** The next words that would write the same `size` words in a row again; 0: none. */
+function repeating(words, size) {
+  const last = words.slice(words.length + 1 - size);
+  const repeats = (i) => last.every((word, j) => word === words[i + j]);
+  const starts = size ? [...words.keys()].slice(0, Math.max(0, words.length + 1 - size)) : [];
+  return new Set(starts.filter(repeats).map((i) => words[i + size - 1]));
+}
+
 /** The best one-word extensions of some paths, best first. */
-function bestWords(paths, { best_log_probs, best_words }, count) {
+function bestWords(paths, { best_log_probs, best_words }, repeats, count) {
   const each = best_words.data.length / paths.length;
   return Array.from(best_words.data, (word, i) => {
     const row = Math.floor(i / each);
     return { logProb: paths[row].logProb + best_log_probs.data[i], row, word };
   })
+    .filter(({ row, word }) => !repeats[row].has(word))
     .sort((a, b) => (b.logProb === a.logProb ? 0 : b.logProb - a.logProb)) // -∞ - -∞ is no number
     .slice(0, count);
 }

@@ -29,11 +29,12 @@ def search(encoder, decoder, settings, src, beam, num_best):
         [Path(-math.inf if row else 0.0, [BOS], np.zeros(len(padded[0]))) for row in range(beam)] for _ in src
     ]
     found, ended, live = [[] for _ in src], [0] * len(src), list(range(len(src)))
-    count = np.array([2 * beam])
     length = 0
     while live:
         length += 1
         last = np.array([[path.words[-1] for path in paths[i]] for i in live], np.int32)
+        repeats = [[repeating(path.words, settings["no_repeat_ngram_size"]) for path in paths[i]] for i in live]
+        count = np.array([2 * beam + max(len(words) for rows in repeats for words in rows)])
         feeds = {"words": last, "count": count, "state": state, "weights": weights, **memory}
         log_probs, words, attention, state, weights = decoder.run(STEP, feeds)
         normaliser = ((5 + length) / 6) ** settings["length_penalty"]
@@ -41,7 +42,8 @@ def search(encoder, decoder, settings, src, beam, num_best):
         for n, i in enumerate(live):
             cut = length >= max(1, int(settings["max_ratio"] * len(src[i])) + settings["max_offset"])
             staying = []
-            for rank, (log_prob, row, word) in enumerate(best_words(paths[i], log_probs[n], words[n], 2 * beam)):
+            best = best_words(paths[i], log_probs[n], words[n], repeats[n], 2 * beam)
+            for rank, (log_prob, row, word) in enumerate(best):
                 path = Path(log_prob, [*paths[i][row].words, word], paths[i][row].attended + attention[n, row])
                 stays = word != EOS and len(staying) < beam
                 if stays:
@@ -63,12 +65,20 @@ def search(encoder, decoder, settings, src, beam, num_best):
     return found
 
 
-def best_words(paths, log_probs, words, count):
+def repeating(words, size):
+    """The next words that would write the same ``size`` words in a row again; 0: none."""
+    last = words[len(words) + 1 - size :]
+    starts = range(len(words) + 1 - size) if size else []
+    return {words[i + size - 1] for i in starts if words[i : i + size - 1] == last}
+
+
+def best_words(paths, log_probs, words, repeats, count):
     """The ``count`` best one-word extensions of some paths, best first: log-probability, row and word."""
     sums = (np.array([[path.log_prob] for path in paths]) + log_probs).tolist()
     longer = [
         (one, row, word)
         for row in range(len(paths))
         for one, word in zip(sums[row], words[row].tolist(), strict=True)
+        if word not in repeats[row]
     ]
     return heapq.nlargest(count, longer, key=lambda one: one[0])
