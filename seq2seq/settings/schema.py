@@ -400,7 +400,10 @@ class DecodeConfig:
         0.0, "β: penalty on source words that got little attention", low=0.0, high=1000.0
     )
     no_repeat_ngram_size: int = count(
-        0, "no so many tokens in a row are written twice in a translation; 0: repetition is free", low=0, high=100
+        0,
+        "an n-gram of so many tokens is never written twice in a translation; 0: repetition is free",
+        low=0,
+        high=100,
     )
     num_best: int = count(1, "translations written for each line", high=LARGEST_BEAM)
     max_ratio: float = setting(
