@@ -32,7 +32,8 @@ from seq2seq.settings.schema import (
     training_keys,
 )
 
-EXPERIMENTS = sorted(path.stem for path in (frame.CONFIGS / "experiment").glob("*.yaml"))
+DIVERSIFIED = "multi30k_diversified"  # of seq2seq diversify, the others of train
+EXPERIMENTS = sorted({path.stem for path in (frame.CONFIGS / "experiment").glob("*.yaml")} - {DIVERSIFIED})
 FILES = [(path.parent.name, path.stem) for path in sorted(frame.CONFIGS.glob("*/*.yaml"))]
 OPTIONS = [(group, name) for group in GROUPS for name in GROUPS[group]] + [
     file for file in FILES if file[0] in GROUPS
@@ -80,6 +81,18 @@ def test_experiments_compose_and_build(experiment: str) -> None:
     named = experiment != "multi30k"  # that one is for every pair: its runs have the default name
     assert settings.name == (experiment if named else None)
     assert model(settings, 500, 500).num_parameters() > 500 * settings.model.embedding_size
+
+
+def test_diversify_has_an_experiment_of_its_own_that_changes_little_of_the_recipe() -> None:
+    recipe, made = (
+        flat(settings_of(f"experiment={name}", script="diversify")) for name in ("multi30k", DIVERSIFIED)
+    )
+    assert {key for key in made if made[key] != recipe[key]} == {
+        *("teacher_epochs", "trainer.max_epochs"),
+        *("decode.length_penalty", "decode.no_repeat_ngram_size"),
+    }
+    said = f"teacher_epochs, set by experiment/{DIVERSIFIED}: no such setting; seq2seq diversify has it"
+    assert error_of(f"experiment={DIVERSIFIED}") == said
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
