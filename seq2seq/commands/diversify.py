@@ -83,7 +83,8 @@ def diversify(settings: DiversifyConfig, group: Group = ALONE) -> float:
     print(f"the training text and {len(teachers)} translations of it", flush=True)
     if len(students) == 1:
         return train(students[0], group)
-    side_by_side(_jobs("student", [(one, partial(train, one, group)) for one in students]), students_at_once)
+    learnt = [(one, partial(train, one, group, says_next=False)) for one in students]
+    side_by_side(_jobs("student", learnt), students_at_once)
     return train(_mean(settings, students), group)
 
 
@@ -120,7 +121,7 @@ def _teach(teacher: Teacher, group: Group) -> None:
     """Train ``teacher``, and let it translate."""
     if teacher.settings.overwrite and group.first:  # now: a stop must not leave the translation of another teacher
         teacher.translation.unlink(missing_ok=True)
-    train(teacher.settings, group)
+    train(teacher.settings, group, says_next=False)
     with group.first_goes_first():
         if group.first and not teacher.translation.exists():
             translate(_translation(teacher))

@@ -30,11 +30,14 @@ def main() -> None:
 
 
 def train(
-    settings: TrainConfig, group: Group = ALONE, on_validation: Callable[[int, float], object] | None = None
+    settings: TrainConfig,
+    group: Group = ALONE,
+    on_validation: Callable[[int, float], object] | None = None,
+    says_next: bool = True,
 ) -> float:
     """Train, with the other processes of ``group``; returns the best value of trainer.metric, for sweeps.
 
-    ``on_validation``: see the Trainer's.
+    ``on_validation``: see the Trainer's. ``says_next``: whether to print what to do with the run.
     """
     with importing():
         from seq2seq import machine  # torch takes seconds to import: settings are checked first
@@ -60,7 +63,8 @@ def train(
             say(f"stopped: {result['signal']} after update {result['steps']:,}; saved, {same} resumes")
         sys.exit(STOPPED_STATUS)
     print(summary(path, metric, result))
-    print(hints(path, has_split(settings.data, "test")))
+    if says_next:
+        print(hints(path, has_split(settings.data, "test")))
     return float(result["best"][metric])
 
 

@@ -36,7 +36,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
     """The settings that models would be trained with; they are not, and translate each line to a number."""
     seen: list[TrainConfig] = []
 
-    def train(settings: TrainConfig, group: Group) -> float:
+    def train(settings: TrainConfig, group: Group, says_next: bool = True) -> float:
         seen.append(settings)
         return float(len(seen))
 
@@ -128,7 +128,7 @@ def test_starting_over_and_stopped_it_keeps_no_translation_of_the_teacher_before
     translation = data / "runs" / "s-teachers" / "de-en-seed101.en"
     assert translation.exists()
 
-    def stopped(settings: TrainConfig, group: Group) -> float:
+    def stopped(settings: TrainConfig, group: Group, says_next: bool = True) -> float:
         sys.exit(75)
 
     monkeypatch.setattr(diversify, "train", stopped)
@@ -162,6 +162,8 @@ def test_a_round_is_resumed_where_it_was_left(data: Path) -> None:
     given = overrides(data, *SHORT, "teachers=1", "decode.workers=1", "decode.num_best=2")
     first = start("diversify", *given)
     assert (first.returncode, first.stderr) == (0, b"")
+    assert first.stdout.count(b"finished: ") == 5
+    assert first.stdout.count(b"next:") == 1
     run, kept = data / "runs" / "s", data / "runs" / "s-teachers"
     translations = [kept / "de-en-seed101.en", kept / "en-de-seed101.de"]
     assert [len(one.read_text().splitlines()) for one in translations] == [60, 60]
