@@ -41,6 +41,7 @@ def model(config: TrainConfig, src_vocab_size: int, tgt_vocab_size: int) -> Seq2
         sizes.decoder_size,
         sizes.readout_size,
         sizes.decoder_layers,
+        sizes.decoder_transitions,
         tie_output=sizes.tie_embeddings != "none",
         embedding_dropout=dropout.embedding,
         recurrent_dropout=dropout.recurrent,
@@ -57,7 +58,8 @@ def check_size(config: TrainConfig, src_vocab_size: int, tgt_vocab_size: int, de
     sizes = config.model
     widths = (sizes.embedding_size, 2 * sizes.encoder_size, sizes.decoder_size, sizes.readout_size)
     widest = max(*widths, getattr(config.attention, "size", 1))
-    layers, words = sizes.encoder_layers + sizes.decoder_layers, src_vocab_size + 2 * tgt_vocab_size
+    layers = sizes.encoder_layers + sizes.decoder_layers + sizes.decoder_transitions - 1
+    words = src_vocab_size + 2 * tgt_vocab_size
     if 4 * values * (20 * layers * widest + words) * widest < machine.memory():  # more than it can be
         return
     with torch.device("meta"):  # sizes without values; the first of them cost seconds

@@ -65,6 +65,7 @@ class PreparedModel:
         self._query = _map(self._score.query, precision)
         self._word = _word_map(decoder, gates_word, cell.bias_ih)
         self._recurrent = product(cell.weight_hh, cell.bias_hh, precision)
+        self._deep = [(one.bias_ih, product(one.weight_hh, one.bias_hh, precision)) for one in decoder.transitions]
         self._upper = _layers(decoder.upper, precision)
         self._readout = product(readout_state, None, precision)
         self._output = product(decoder.output.weight, decoder.output.bias, precision)
@@ -87,6 +88,8 @@ class PreparedModel:
         (old, memory), output = state
         to_gates, to_readout = memory.values.tensor_split([self._gates], dim=2)
         hidden = _next(_add(self._word(tokens), old.weights, to_gates), self._recurrent(old.hidden), old.hidden)
+        for inputs, recurrent in self._deep:
+            hidden = _next(inputs.expand(len(hidden), -1).clone(), recurrent(hidden), hidden)
         weights = self._attend(hidden, memory)
         top, upper = self._upper_layers(hidden, old.upper)
         read = weights if self._reads_new_context else old.weights

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seq2seq.export.graph import Graph, Port, array
+from seq2seq.export.graph import Graph, Port, Value, array
 from seq2seq.model.attention import FoldedScore
 from seq2seq.model.encoder import Bridge, Encoder
 from seq2seq.model.seq2seq import Seq2Seq
@@ -88,6 +88,8 @@ def decoder_graph(model: Seq2Seq, precision: str, forbidden: Sequence[int]) -> b
     gates = graph.node("Add", _word_gates(graph, model), graph.node("MatMul", "weights", "to_gates"))
     recurrent = graph.product(layers[0], decoder.cell.weight_hh, decoder.cell.bias_hh)
     new = [_next(graph, gates, recurrent, layers[0])]
+    for one in decoder.transitions:
+        new[0] = _next(graph, array(one.bias_ih), graph.product(new[0], one.weight_hh, one.bias_hh), new[0])
     for layer, (w_ih, w_hh, b_ih, b_hh) in enumerate(decoder.upper.all_weights if decoder.upper else [], 1):
         inputs, recurrent = graph.product(new[-1], w_ih, b_ih), graph.product(layers[layer], w_hh, b_hh)
         new.append(_next(graph, inputs, recurrent, layers[layer]))
@@ -166,7 +168,7 @@ def _word_gates(graph: Graph, model: Seq2Seq) -> str:
     return graph.node("Add", gates, array(decoder.cell.bias_ih))
 
 
-def _next(graph: Graph, inputs: str, recurrent: str, hidden: str) -> str:
+def _next(graph: Graph, inputs: Value, recurrent: str, hidden: str) -> str:
     """The next state (..., D) of a GRU from its two products (..., 3D); the reset gate comes after the product."""
     reset_in, update_in, new_in = graph.nodes("Split", 3, inputs, axis=-1)
     reset_re, update_re, new_re = graph.nodes("Split", 3, recurrent, axis=-1)

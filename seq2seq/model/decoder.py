@@ -2,6 +2,10 @@
 
     s_t = GRU(s_{t-1}, [attend(s_{t-1}) ; y_{t-1}])
 
+Further transitions, if there are any, are GRUs without an input, one after the other: deep transition (Pascanu et
+al., 2014, "How to Construct Deep Recurrent Neural Networks"; Miceli Barone et al., 2017, "Deep Architectures for
+Neural Machine Translation").
+
 Beside s_t, Luong reads out attend(s_t); Bahdanau reads out attend(s_{t-1}), the context that built s_t. Over T
 steps, each of attend(s_0) … attend(s_T) is computed once, and the choice between the two is a shift by one.
 Shapes: B batch, T target length, S source length, E embedding, D decoder state, M memory, R read-out,
@@ -10,10 +14,12 @@ V vocabulary, L layers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from seq2seq.model.attention import Attention, Memory
 from seq2seq.model.dropout import Dropout
@@ -48,6 +54,26 @@ class DecoderOutput(NamedTuple):
     weights: Tensor  # (B, T, S) attention weights of the contexts that were read out
 
 
+class Transition(nn.Module):
+    """A GRU without an input: z, r = σ(U h + b), n = tanh(b_i + r ⊙ (U_n h + b_n)), h' = (1 - z) ⊙ n + z ⊙ h."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.weight_hh = nn.Parameter(nn.init.xavier_uniform_(torch.empty(3 * size, size)))
+        self.bias_ih = nn.Parameter(torch.zeros(3 * size))
+        self.bias_hh = nn.Parameter(torch.zeros(3 * size))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """The next state (B, D) of ``hidden`` (B, D)."""
+        reset_in, update_in, new_in = self.bias_ih.chunk(3)
+        reset, update, new = F.linear(hidden, self.weight_hh, self.bias_hh).chunk(3, dim=1)
+        candidate = torch.tanh(new_in + torch.sigmoid(reset_in + reset) * new)
+        return torch.lerp(candidate, hidden, torch.sigmoid(update_in + update))
+
+    if TYPE_CHECKING:
+        __call__ = forward
+
+
 class Decoder(nn.Module):
     """GRU decoder with attention; ``num_layers - 1`` plain GRU layers may stand above the recurrence."""
 
@@ -59,6 +85,7 @@ class Decoder(nn.Module):
         hidden_size: int,
         readout_size: int,
         num_layers: int = 1,
+        num_transitions: int = 1,
         tie_output: bool = False,
         embedding_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
@@ -74,6 +101,8 @@ class Decoder(nn.Module):
         self.embedding = embedding
         self.attention = attention
         self.cell = nn.GRUCell(memory_size + embedding_size, hidden_size)
+        further = nn.ModuleList(Transition(hidden_size) for _ in range(num_transitions - 1))
+        self.transitions: Sequence[Transition] = further  # type: ignore[assignment]
         self.upper = upper_layers(hidden_size, num_layers - 1, layer_dropout) if num_layers > 1 else None
         self.readout = nn.Linear(hidden_size + memory_size, readout_size, bias=False)  # W_v
         self.output = nn.Linear(readout_size, vocab_size)  # W_o
@@ -93,6 +122,8 @@ class Decoder(nn.Module):
         """One step of the recurrence: ``embedded`` (B, E) is the previous word y_{t-1}."""
         inputs = self.recurrent_dropout(torch.cat([state.context, embedded], dim=1))
         hidden = self.cell(inputs, state.hidden)
+        for transition in self.transitions:
+            hidden = transition(hidden)
         context, weights = self.attention(hidden, memory)
         return DecoderState(hidden, state.upper, context, weights)
 

@@ -154,9 +154,10 @@ def _scores(metrics: Mapping[str, float], tgt: str) -> list[str]:
 def architecture(config: TrainConfig) -> str:
     """What the model is made of, in a line."""
     model = config.model
+    deep = f", {model.decoder_transitions} transitions a step" if model.decoder_transitions > 1 else ""
     return (
         f"bidirectional GRU encoder (2 × {model.encoder_size}, {_layers(model.encoder_layers)}), GRU decoder "
-        f"({model.decoder_size}, {_layers(model.decoder_layers)}), {attention(config)} attention, "
+        f"({model.decoder_size}, {_layers(model.decoder_layers)}{deep}), {attention(config)} attention, "
         f"word embeddings of {model.embedding_size}"
     )
 

@@ -219,6 +219,12 @@ class ModelConfig:
     encoder_layers: int = count(1, "bidirectional GRU layers of the encoder", high=100)
     decoder_size: int = count(512, "width D of the decoder's state", high=WIDEST)
     decoder_layers: int = count(1, "GRU layers of the decoder; attention belongs to the first", high=100)
+    decoder_transitions: int = count(
+        1,
+        "GRU steps from one state of the decoder to the next: the first reads context and word, further ones have "
+        "no input (deep transition)",
+        high=100,
+    )
     readout_size: int = count(256, "width R of the read-out", high=WIDEST)
     bridge: str = choice(
         "first decoder state: tanh of a linear map of the last encoder states, or zeros", "tanh", "zeros"

@@ -42,7 +42,7 @@ def test_the_same_numbers(
     new_model: NewModel, variant: str, layers: int, tie: str, largest_table: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prepared_module, "LARGEST_TABLE", largest_table)
-    model = new_model(variant=variant, decoder_layers=layers, tie=tie)
+    model = new_model(variant=variant, decoder_layers=layers, transitions=layers, tie=tie)
     for ours, exact in zip(steps(PreparedModel(model, FP32)), steps(model), strict=True):
         torch.testing.assert_close(ours, exact, atol=1e-12, rtol=1e-12)
 

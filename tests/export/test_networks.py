@@ -21,6 +21,7 @@ SHAPES = [
     {"encoder_layers": 2, "decoder_layers": 3, "bridge": "zeros", "tie": "target"},
     {"encoder_layers": 3, "decoder_layers": 2, "bridge": "tanh", "tie": "all"},
     {"encoder_layers": 1, "decoder_layers": 1, "bridge": "zeros", "tie": "all"},
+    {"encoder_layers": 1, "decoder_layers": 2, "bridge": "tanh", "tie": "none", "transitions": 3},
 ]
 
 

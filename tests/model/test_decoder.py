@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from small_models import NewModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from seq2seq.model import Seq2Seq
 
@@ -63,9 +63,23 @@ def test_follows_the_formulas(new_model: NewModel, variant: str) -> None:
         torch.testing.assert_close(logits[row], torch.stack(expected), atol=1e-12, rtol=0)
 
 
+def test_further_transitions_are_grus_whose_input_is_zero(new_model: NewModel, variant: str) -> None:
+    model, words = new_model(variant=variant, transitions=3), torch.randn(2, 4, dtype=torch.float64)
+    start = model.encode(*encoded(model))
+    state = model.decoder.cell(torch.cat([start.state.context, words], dim=1), start.state.hidden)
+    for transition in model.decoder.transitions:
+        cell = nn.GRUCell(1, 6).double()
+        cell.load_state_dict({**cell.state_dict(), **transition.state_dict()})
+        state = cell(torch.zeros(2, 1, dtype=torch.float64), state)
+    new = model.decoder.next_state(words, start.state, start.memory)
+    torch.testing.assert_close(new.hidden, state, atol=1e-12, rtol=0)
+    torch.testing.assert_close(new.context, model.decoder.attention(state, start.memory)[0], atol=1e-12, rtol=0)
+    assert len(model.decoder.transitions) == 2
+
+
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_forward_is_step_repeated(new_model: NewModel, variant: str, layers: int) -> None:
-    model = new_model(variant=variant, decoder_layers=layers)
+    model = new_model(variant=variant, decoder_layers=layers, transitions=4 - layers)
     src, mask = encoded(model)
     tgt = torch.tensor([[2, 5, 9, 4, 4], [2, 6, 6, 1, 7]])
     output = model(src, mask, tgt)

@@ -54,6 +54,7 @@ def assert_same(plain: Seq2Seq, fast: Seq2Seq, batch: tuple[Tensor, Tensor, Tens
     num=st.integers(1, 5),
     lengths=st.tuples(st.integers(1, 6), st.integers(1, 6)),
     layers=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    transitions=st.integers(1, 3),
     hidden=st.integers(1, 4),
     bridge=st.sampled_from(["tanh", "zeros"]),
     seed=st.integers(0, 1000),
@@ -63,19 +64,20 @@ def test_equals_the_plain_model(
     num: int,
     lengths: tuple[int, int],
     layers: tuple[int, int],
+    transitions: int,
     hidden: int,
     bridge: str,
     seed: int,
 ) -> None:
     torch.manual_seed(seed)
-    model = make_model(variant, hidden=hidden, encoder_layers=layers[0], decoder_layers=layers[1], bridge=bridge)
-    model = enlarged(model).double()
+    sizes = {"encoder_layers": layers[0], "decoder_layers": layers[1], "transitions": transitions}
+    model = enlarged(make_model(variant, hidden=hidden, bridge=bridge, **sizes)).double()
     assert_same(model, fused_copy(model), random_batch(num, *lengths), tolerance=1e-9)
 
 
 def test_equals_the_plain_model_at_real_size(variant: str) -> None:
     torch.manual_seed(1)
-    model = make_model(variant, vocab_size=200, hidden=64, embedding=96)
+    model = make_model(variant, vocab_size=200, hidden=64, embedding=96, transitions=2)
     assert_same(model, fused_copy(model), random_batch(16, 12, 13, vocab=200), tolerance=3e-4)
 
 

@@ -41,7 +41,7 @@ OPTIONS: dict[str, list[str]] = {
     "last": ["trainer.average=last", "trainer.keep_last=2"],
     "steps": ["trainer.validate_unit=steps", "trainer.validate_every=3", "trainer.max_steps=14"],
     "plain": ["machine.fused=false"],
-    "layers": ["model.encoder_layers=2", "model.decoder_layers=2"],
+    "layers": ["model.encoder_layers=2", "model.decoder_layers=2", "model.decoder_transitions=2"],
     "bf16": ["machine.precision=bf16"],
     "shortlist": ["decode.shortlist=2"],
 }

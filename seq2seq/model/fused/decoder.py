@@ -3,6 +3,8 @@
     q_t = W_q h_t    e_t = score(q_t, K)    α_t = softmax(e_t)    c_t = H α_t
     i_t = x_t + W_c (m_t ⊙ c_{t-1})    j_t = W_h h_{t-1} + b_h    h_t = GRU step of i_t and j_t
 
+With further transitions, h_t is what they make of that step's result, each by one more GRU step without an input.
+
 x_t is the word's share W_y y_{t-1} + b_i of the input, and m_t the dropout of the context. Words, keys K,
 read-out and logits are not part of the recurrence and stay outside. W_h and W_q both read h, so they are one
 product, [W_h ; W_q] h_t = [j_{t+1} ; q_t].
@@ -18,7 +20,8 @@ and after the loop, as one product over all steps for each:
     dH = Σ_t dc_t α_tᵀ    dx_t = di_t    dW_c = Σ_t di_t (m_t ⊙ c_{t-1})ᵀ
     d[W_h ; W_q] = Σ_t [dj_{t+1} ; dq_t] h_tᵀ
 
-Shapes: T steps, N = T or T + 1 contexts, B batch, S source length, D state, M memory, A query, E embedding.
+Shapes: T steps, N = T or T + 1 contexts, P further transitions, B batch, S source length, D state, M memory,
+A query, E embedding.
 """
 
 from __future__ import annotations
@@ -59,8 +62,12 @@ class AttentionRecurrence(Function):
         state_map: Tensor,  # (3D + A, D) [W_h ; W_q], or (3D, D) W_h where q = h
         state_bias: Tensor,  # (3D + A,) or (3D,) [b_h ; 0]
         score_weight: Tensor | None,  # (A,)
+        deep_map: Tensor,  # (P, 3D, D) of further transitions
+        deep_bias: Tensor,  # (P, 3D) b_h
+        deep_inputs: Tensor,  # (P, 3D) b_i
     ) -> tuple[Tensor, Tensor, Tensor]:
         length, batch, gates_size = inputs.shape
+        depth = len(deep_map)
         score, padding = score_type(keys, score_weight), ~mask
         gates = torch.empty_like(inputs)
         hidden = inputs.new_empty(length + 1, *start.shape)
@@ -71,6 +78,9 @@ class AttentionRecurrence(Function):
         queries = _queries(mapped, hidden, gates_size)
         from_context = Matrix(context_map, products, batch)
         from_state = Matrix(state_map, products, batch, state_bias)
+        deep = [Matrix(one, products, batch, bias) for one, bias in zip(deep_map, deep_bias, strict=True)]
+        between = inputs.new_empty(depth, length, *start.shape)  # what each of them starts from
+        deep_gates, deep_mapped = (inputs.new_empty(depth, *inputs.shape) for _ in range(2))
         hidden[0] = start
         for t in range(num_contexts):
             from_state.map(hidden[t], out=mapped[t])
@@ -81,9 +91,14 @@ class AttentionRecurrence(Function):
                 if keep is not None:
                     torch.mul(contexts[t], keep[t], out=fed[t])
                 from_context.add(inputs[t], fed[t], out=gates[t])
-                gru_step(gates[t], mapped[t, :, :gates_size], hidden[t], gates[t], out=hidden[t + 1])
+                steps = [*between[:, t], hidden[t + 1]]
+                gru_step(gates[t], mapped[t, :, :gates_size], hidden[t], gates[t], out=steps[0])
+                for p in range(depth):
+                    deep[p].map(steps[p], out=deep_mapped[p, t])
+                    gru_step(deep_inputs[p], deep_mapped[p, t], steps[p], deep_gates[p, t], out=steps[p + 1])
         ctx.save_for_backward(
-            gates, keep, hidden, mapped, fed, weights, values, keys, context_map, state_map, score_weight
+            *(gates, keep, hidden, mapped, fed, weights, values, keys, deep_gates, deep_mapped, between),
+            *(context_map, state_map, score_weight, deep_map),
         )
         ctx.score_type, ctx.products = score_type, products
         ctx.mark_non_differentiable(weights)
@@ -92,19 +107,30 @@ class AttentionRecurrence(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_hidden: Tensor, grad_contexts: Tensor, _: Tensor) -> tuple[Grad, ...]:
-        gates, keep, hidden, mapped, fed, weights, values, keys, *parameters = ctx.saved_tensors
-        context_map, state_map, score_weight = parameters
+        gates, keep, hidden, mapped, fed, weights, values, keys, deep_gates, deep_mapped, between = (
+            ctx.saved_tensors[:11]
+        )
+        context_map, state_map, score_weight, deep_map = ctx.saved_tensors[11:]
         (length, batch, gates_size), products = gates.shape, ctx.products
         score, queries = ctx.score_type(keys, score_weight), _queries(mapped, hidden, gates_size)
-        grad_gates, grad_mapped, grad_scores = (torch.empty_like(part) for part in (gates, mapped, weights))
+        grad_gates, grad_mapped, grad_scores, grad_deep_gates, grad_deep_mapped = (
+            torch.empty_like(part) for part in (gates, mapped, weights, deep_gates, deep_mapped)
+        )
         grad_contexts = grad_contexts.clone()
         to_context, to_state = (Matrix(part.t(), products, batch) for part in (context_map, state_map))
+        to_deep = [Matrix(part.t(), products, batch) for part in deep_map]
         grad_fed = torch.empty_like(grad_contexts[0])
         grad, passed = torch.zeros_like(hidden[0]), torch.zeros_like(hidden[0])
         grad_mapped[length:] = 0
         for t in reversed(range(len(mapped))):
             if t < length:
                 grad.add_(grad_hidden[t])
+                for p in reversed(range(len(deep_map))):
+                    step = deep_gates[p, t], deep_mapped[p, t], between[p, t]
+                    grad_step = grad_deep_gates[p, t], grad_deep_mapped[p, t]
+                    passed = gru_step_backward(grad, *step, *grad_step)
+                    to_deep[p].add(passed, grad_step[1], out=passed)
+                    grad = passed
                 recurrent, grad_recurrent = mapped[t, :, :gates_size], grad_mapped[t, :, :gates_size]
                 passed = gru_step_backward(grad, gates[t], recurrent, hidden[t], grad_gates[t], grad_recurrent)
                 if keep is None:
@@ -131,6 +157,9 @@ class AttentionRecurrence(Function):
             weight_gradient(grad_mapped, hidden[: len(mapped)], products.dtype),
             grad_mapped.sum(dim=(0, 1)),
             grad_score_weight,
+            weight_gradient(grad_deep_mapped, between, products.dtype),
+            grad_deep_mapped.sum(dim=(1, 2)),
+            grad_deep_gates.sum(dim=(1, 2)),
         )
 
 
@@ -173,9 +202,19 @@ class FusedDecoder(Decoder):
                 torch.cat(maps),
                 torch.cat(biases),
                 parts.weight,
+                *self._deep(),
             )
         read = slice(shift, shift + length)
         return Unrolled(*(part.transpose(0, 1) for part in (hidden, contexts[read], weights[read])))
+
+    def _deep(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The parameters of further transitions side by side: U (P, 3D, D), b_h (P, 3D) and b_i (P, 3D)."""
+        if not self.transitions:
+            none = self.cell.weight_hh.new_empty(0)
+            return none.view(0, *self.cell.weight_hh.shape), none.view(0, 1), none.view(0, 1)
+        deep = [(one.weight_hh, one.bias_hh, one.bias_ih) for one in self.transitions]
+        weight, bias, inputs = map(torch.stack, zip(*deep, strict=True))
+        return weight, bias, inputs
 
     def _keep(self, length: int, values: Tensor) -> Tensor | None:
         """Dropout of the contexts, as factors (T, B, M)."""
