@@ -545,7 +545,8 @@ class DiversifyConfig(TrainConfig):
         high=100,
     )
     at_once: int | None = count(
-        None, "trainings that run side by side, on threads of their own; null: one for each thread; on a GPU, one"
+        None,
+        "trainings that run side by side, each in memory of its own; null: one for each thread; on a GPU, one",
     )
 
 
