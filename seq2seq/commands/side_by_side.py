@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import NamedTuple, TextIO
+from typing import NamedTuple, NoReturn, TextIO
 
 from seq2seq.commands import frame, output
 from seq2seq.settings.schema import TrainConfig
@@ -67,6 +67,7 @@ class Running:
     def __init__(self) -> None:
         self.processes: list[BaseProcess] = []
         self.stopping = False
+        self.signalled = False
         self.status = 0  # of the first that did not end well
 
     def start(self, job: Job) -> None:
@@ -90,10 +91,11 @@ class Running:
 
     def stop(self, number: int | None = None, frame: FrameType | None = None) -> None:
         """Ask all to save and stop; a handler of signals."""
-        if self.stopping and number == signal.SIGINT:
+        if self.signalled and number == signal.SIGINT:
             raise KeyboardInterrupt
-        if number is not None and not self.stopping:
+        if number is not None and not self.signalled:
             output.say(f"stopping: {signal.Signals(number).name}; the same command resumes")
+            self.signalled = True
         self.stopping = True
         for process in self.processes:
             process.terminate()
@@ -107,7 +109,7 @@ class Running:
     def _status(self, name: str, code: int) -> int:
         if code > 0:
             return code
-        if self.stopping and code == -signal.SIGTERM:  # it had not begun to train, or it translated
+        if self.stopping and code == -signal.SIGTERM:  # it had hardly begun
             return STOPPED_STATUS
         print(f"error: {name}: its process was killed by {signal.Signals(-code).name}", file=sys.stderr)
         return 1
@@ -119,8 +121,13 @@ def _do(job: Job) -> None:
         setattr(sys, stream, Named(job.name, getattr(sys, stream)))
     threading.excepthook = frame.report_thread
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with output.process(), frame.user_errors(TrainConfig):
+    with output.process(), frame.user_errors(TrainConfig), handled(_stop, [signal.SIGTERM]):
         job.work()
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """While nothing trains, which would save first: end, and remove what is half written."""
+    sys.exit(STOPPED_STATUS)
 
 
 def _end_with_parent() -> None:

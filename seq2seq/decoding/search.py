@@ -306,9 +306,9 @@ def best_words(
         DecodingError: the logits are not finite.
     """
     words = torch.arange(logits.size(1), device=logits.device) if words is None else words
-    columns = torch.isin(words, torch.tensor(forbidden, dtype=torch.int64, device=logits.device))
+    banned = torch.isin(words, torch.tensor(forbidden, dtype=torch.int64, device=logits.device))
     of_words = logits.log_softmax(dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
-    of_words.index_fill_(1, columns.nonzero().flatten(), -math.inf)
+    of_words.index_fill_(1, banned.nonzero().flatten(), -math.inf)
     if repeated is not None:
         numbers, columns = (repeated[1].unsqueeze(1) == words).nonzero(as_tuple=True)
         of_words[repeated[0][numbers], columns] = -math.inf

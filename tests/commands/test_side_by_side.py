@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.commands.side_by_side import Job, side_by_side
+from seq2seq.commands.side_by_side import Job, Running, side_by_side
 from seq2seq.errors import ConfigError
 from seq2seq.signals import STOPPED_STATUS, StopRequest
 
@@ -45,6 +45,15 @@ def train(started: Path) -> None:
             time.sleep(0.01)
     started.with_suffix(".saved").write_text(stop.signal or "")
     sys.exit(STOPPED_STATUS)
+
+
+def translate(started: Path) -> None:
+    """Knows nothing of signals."""
+    try:
+        started.write_text("")
+        time.sleep(PATIENCE)
+    finally:
+        started.with_suffix(".cleaned").write_text("")
 
 
 def fail(after: Path) -> None:
@@ -119,6 +128,22 @@ def test_a_signal_stops_all(number: signal.Signals, tmp_path: Path, capfd: pytes
     assert end.value.code == STOPPED_STATUS
     assert f"stopping: {number.name}; the same command resumes" in capfd.readouterr().out
     assert [file.with_suffix(".saved").exists() for file in started] == [True, True, False]
+
+
+def test_what_does_not_train_is_ended_in_order(tmp_path: Path) -> None:
+    started = tmp_path / "a"
+    with pytest.raises(SystemExit) as end:
+        side_by_side([job("a", partial(translate, started)), job("b", partial(fail, started))], 2)
+    assert end.value.code == 1
+    assert started.with_suffix(".cleaned").exists()
+
+
+def test_only_a_second_ctrl_c_kills() -> None:
+    running = Running()
+    running.stop()  # one has failed
+    running.stop(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        running.stop(signal.SIGINT)
 
 
 def test_all_stop_when_the_command_dies(tmp_path: Path) -> None:

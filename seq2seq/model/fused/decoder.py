@@ -210,8 +210,8 @@ class FusedDecoder(Decoder):
     def _deep(self) -> tuple[Tensor, Tensor, Tensor]:
         """The parameters of further transitions side by side: U (P, 3D, D), b_h (P, 3D) and b_i (P, 3D)."""
         if not self.transitions:
-            none = self.cell.weight_hh.new_empty(0)
-            return none.view(0, *self.cell.weight_hh.shape), none.view(0, 1), none.view(0, 1)
+            weight, bias = self.cell.weight_hh, self.cell.bias_hh
+            return weight.new_empty(0, *weight.shape), bias.new_empty(0, len(bias)), bias.new_empty(0, len(bias))
         deep = [(one.weight_hh, one.bias_hh, one.bias_ih) for one in self.transitions]
         weight, bias, inputs = map(torch.stack, zip(*deep, strict=True))
         return weight, bias, inputs
