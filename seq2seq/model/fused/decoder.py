@@ -210,8 +210,9 @@ class FusedDecoder(Decoder):
     def _deep(self) -> tuple[Tensor, Tensor, Tensor]:
         """The parameters of further transitions side by side: U (P, 3D, D), b_h (P, 3D) and b_i (P, 3D)."""
         if not self.transitions:
-            weight, bias = self.cell.weight_hh, self.cell.bias_hh
-            return weight.new_empty(0, *weight.shape), bias.new_empty(0, len(bias)), bias.new_empty(0, len(bias))
+            matrix, vector = self.cell.weight_hh, self.cell.bias_hh
+            none = vector.new_empty(0, len(vector))
+            return matrix.new_empty(0, *matrix.shape), none, none
         deep = [(one.weight_hh, one.bias_hh, one.bias_ih) for one in self.transitions]
         weight, bias, inputs = map(torch.stack, zip(*deep, strict=True))
         return weight, bias, inputs
