@@ -97,14 +97,17 @@ def gold_links(settings: EvaluateConfig, text: ParallelText) -> list[Gold] | Non
     """The links between the words of ``text`` that people have found, if there is a file of them.
 
     Raises:
-        ConfigError: it is a pipe.
+        ConfigError: it is a pipe, or there is none whose words gold_first_word could number.
         DataError: it is missing, malformed or does not fit the text.
     """
+    first = settings.gold_first_word
     if settings.gold_alignments is None:
+        if first != EvaluateConfig.gold_first_word:
+            raise ConfigError(f"gold_first_word={first}: give gold_alignments=…, the file that it is about")
         return None
     path = Path(settings.gold_alignments)
     _require_file("gold_alignments", path)
-    return read_gold(path, text.src, text.tgt, settings.gold_first_word)
+    return read_gold(path, text.src, text.tgt, first)
 
 
 def evaluation_path(settings: EvaluateConfig, loaded: LoadedRun, name: str) -> Path:

@@ -270,7 +270,7 @@ def total_steps(settings: TrainerConfig, batches_an_epoch: int) -> int:
 
 def warn_of_warmup(schedule: ScheduleConfig, steps: int) -> None:
     """Warn of a warm-up so long that the run may learn little: nothing else would say why."""
-    if 2 * schedule.warmup_steps > steps > 0:
+    if steps and schedule.warmup_steps > max(1, steps / 2):
         logger.warning(
             "schedule.warmup_steps=%d: the learning rate still rises for most of this run's %d updates, so the "
             "model may learn little; give schedule.warmup_steps=%d, or train longer (trainer.max_epochs or "

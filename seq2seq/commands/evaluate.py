@@ -22,10 +22,11 @@ def evaluate(settings: EvaluateConfig) -> float:
         from seq2seq.build.inference import load_run
         from seq2seq.build.report import report
         from seq2seq.evaluation import evaluate as evaluation
-        from seq2seq.evaluation.metrics import check_language
+        from seq2seq.evaluation.metrics import check_language, check_seed
         from seq2seq.evaluation.saved import models
 
     frame.log_to(sys.stderr)
+    check_seed()
     machine.prepare(settings.machine.num_threads)
     loaded = load_run(settings.run, settings.checkpoint, settings.decode, settings.machine)
     language = loaded.config.data.tgt

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -45,6 +47,13 @@ def check_language(tgt_language: str) -> None:
             f"data.tgt={tgt_language}: BLEU needs a word splitter for it: "
             f'pip install "seq2seq-nmt[{tgt_language}]"'
         ) from None
+
+
+def check_seed() -> None:
+    """Raise ``ConfigError`` if the environment's SACREBLEU_SEED, of all resamples, is none."""
+    seed = os.environ.get("SACREBLEU_SEED", "none")
+    if not re.fullmatch(r"[0-9]+|none", seed.lower()):
+        raise ConfigError(f"SACREBLEU_SEED={seed}: expected a whole number, or none for another seed each time")
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[str], tgt_language: str = "") -> BleuScore:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +11,7 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 from sacrebleu.significance import PairedTest
 
-from seq2seq.errors import ConfigError
+from seq2seq.evaluation.metrics import check_seed
 
 RESAMPLES, TRIALS = 1000, 10000  # of the bootstrap and of randomisation: sacreBLEU's own defaults
 
@@ -51,9 +49,7 @@ def paired_tests(
     Raises:
         ConfigError: SACREBLEU_SEED is not a seed.
     """
-    seed = os.environ.get("SACREBLEU_SEED", "12345")
-    if not re.fullmatch(r"\d+|none", seed.lower()):
-        raise ConfigError(f"SACREBLEU_SEED={seed}: expected a whole number, or none for another seed each time")
+    check_seed()
     cached: dict[str, Any] = {"references": [references]}
     metrics = {"BLEU": BLEU(trg_lang=tgt_language, **cached), "CHRF": CHRF(**cached), "TER": TER(**cached)}
     bootstrap, bootstrap_signatures = _tested("bs", systems, metrics, RESAMPLES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import yaml
 
 from seq2seq.evaluation.metrics import signatures
 from seq2seq.runs.card import write_card
-from seq2seq.runs.layout import BEST, CONFIG
+from seq2seq.runs.layout import BEST, CONFIG, run_of
 from seq2seq.runs.sources import read_corpus
 from seq2seq.runs.table import NAMES, duration
 from seq2seq.settings.compose import read_train_config
@@ -181,6 +181,16 @@ def vocabulary(config: TrainConfig, corpus: Mapping[str, Any]) -> str:
     return f"{sizes[0]} {unit} for both languages" if len(sizes) == 1 else f"{' and '.join(sizes)} {unit}"
 
 
+def parent_runs(config: TrainConfig) -> list[Path]:
+    """The runs whose weights the training started from, if any."""
+    return [run_of(Path(name)) for name in directories(config.init_from)]
+
+
+def weights_of(parents: Sequence[object]) -> str:
+    """What a training takes of its ``parents``, in words."""
+    return "the mean of the weights" if len(parents) > 1 else "the weights"
+
+
 def _data(config: TrainConfig, corpus: Mapping[str, Any]) -> list[str]:
     splits = [
         f"{markdown(Path(split['name']).name)}: {split['used']:,} of {split['read']:,} pairs"
@@ -195,8 +205,8 @@ def _data(config: TrainConfig, corpus: Mapping[str, Any]) -> list[str]:
 
 def _training(config: TrainConfig, result: Mapping[str, Any]) -> list[str]:
     trainer, dropout = config.trainer, config.model.dropout
-    parents = [markdown(Path(name).name) for name in directories(config.init_from)]
-    weights = "the mean of the weights" if len(parents) > 1 else "the weights"
+    parents = [markdown(run.name) for run in parent_runs(config)]
+    weights = weights_of(parents)
     return [
         *[f"started from {weights} and from the vocabulary of {' and '.join(parents)}"] * bool(parents),
         f"{result['steps']:,} updates in {duration(result['seconds'])}; epochs completed: {result['epochs']:,}; "

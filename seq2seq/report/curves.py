@@ -38,11 +38,12 @@ def draw_curves(rows: Path, picture: Path, title: str) -> None:
 
 
 def curves(points: Points, title: str) -> Figure:
-    """All panels in one picture, one below the other, over updates."""
-    figure = Figure(figsize=(8, 10), dpi=100, layout="constrained")
+    """The panels that have a point in one picture, one below the other, over updates; before any has, all."""
+    labels = [label for label in PANELS if _has_points(points, label)] or [*PANELS]
+    figure = Figure(figsize=(8, 2.5 * len(labels)), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(len(PANELS), sharex=True, squeeze=False)[:, 0]
-    for axes, label in zip(panels, PANELS, strict=True):
+    panels = figure.subplots(len(labels), sharex=True, squeeze=False)[:, 0]
+    for axes, label in zip(panels, labels, strict=True):
         draw_panel(axes, points, label)
         axes.grid(alpha=0.3)
     panels[0].set_title(title, parse_math=False)
@@ -77,6 +78,10 @@ def draw_panel(axes: Axes, points: Points, label: str) -> None:
 def curve_of(points: Points, kind: str, name: str) -> list[tuple[int, float]]:
     """(update, value) of each row of a ``kind`` that has this value; NaN, a gap, where it is not finite."""
     return [(row["step"], _finite(row[name])) for row in points if row["kind"] == kind and name in row]
+
+
+def _has_points(points: Points, label: str) -> bool:
+    return any(curve_of(points, kind, name) for kind, name in PANELS[label])
 
 
 def described(points: Points, label: str) -> str:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from seq2seq.data.corpus import SplitReport, report_rows
 from seq2seq.pages.template import page
-from seq2seq.report.card import architecture, best_scores, vocabulary
+from seq2seq.report.card import architecture, best_scores, parent_runs, vocabulary, weights_of
 from seq2seq.report.curves import figures
 from seq2seq.runs.layout import CONFIG, NO_CHOICES, REPORT, ROWS, SAMPLES
 from seq2seq.runs.rows import read_rows
@@ -20,7 +20,7 @@ from seq2seq.runs.sources import read_corpus
 from seq2seq.runs.table import duration, validations
 from seq2seq.settings.compose import read_train_config
 from seq2seq.settings.reference import changes
-from seq2seq.settings.schema import TrainConfig, directories, written
+from seq2seq.settings.schema import TrainConfig, written
 from seq2seq.storage.atomic import write_text
 
 SPENT = {
@@ -80,9 +80,10 @@ def facts(config: TrainConfig, corpus: Mapping[str, Any], result: Mapping[str, A
 
 def started_from(config: TrainConfig, run: Path) -> dict[str, str]:
     """The runs whose weights the one in ``run`` started from, if any, with links to their pages."""
-    parents = [_linked(Path(name), run) for name in directories(config.init_from)]
-    weights = "the mean of the weights of" if len(parents) > 1 else "the weights of"
-    return {"started from": Markup("{} {}").format(weights, Markup(", ").join(parents))} if parents else {}
+    parents = [_linked(parent, run) for parent in parent_runs(config)]
+    if not parents:
+        return {}
+    return {"started from": Markup("{} of {}").format(weights_of(parents), Markup(", ").join(parents))}
 
 
 def _linked(parent: Path, run: Path) -> str:

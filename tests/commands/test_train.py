@@ -103,10 +103,14 @@ def test_a_warmup_that_is_too_long_is_said_and_the_remedy_helps(tmp_path: Path, 
     assert after["ppl"] < 0.8 * before["ppl"]
 
 
-@pytest.mark.parametrize(("warmup", "warned"), [(31, False), (32, False), (33, True)])
-def test_a_warmup_of_half_the_run_is_borne(warmup: int, warned: bool, caplog: pytest.LogCaptureFixture) -> None:
-    warn_of_warmup(InverseSqrtConfig(warmup_steps=warmup), 64)
-    assert ["schedule.warmup_steps=6," in said for said in caplog.messages] == [True] * warned
+@pytest.mark.parametrize(
+    ("warmup", "steps", "remedy"), [(31, 64, 0), (32, 64, 0), (33, 64, 6), (1, 1, 0), (2, 1, 1), (9, 0, 0)]
+)
+def test_a_warmup_of_half_the_run_is_borne(
+    warmup: int, steps: int, remedy: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_of_warmup(InverseSqrtConfig(warmup_steps=warmup), steps)
+    assert [f"schedule.warmup_steps={remedy}," in said for said in caplog.messages] == [True] * bool(remedy)
 
 
 ALLOCATOR = (

@@ -244,6 +244,14 @@ def spoil(checkpoint: Path, value: float) -> None:
     about.write_text(json.dumps(fields))
 
 
+def test_a_seed_of_resamples_that_is_none_is_refused_before_anything_is_translated(
+    own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SACREBLEU_SEED", "1e3")
+    line = refused(capsys, f"run={own}")
+    assert line == "SACREBLEU_SEED=1e3: expected a whole number, or none for another seed each time"
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_weights_that_are_not_finite_are_named(
     own: Path, capsys: pytest.CaptureFixture[str], value: float
@@ -357,6 +365,8 @@ def test_the_alignment_error_rate(
     assert "AER" not in capsys.readouterr().out
     line = refused(capsys, f"run={own}", *given[:1])
     assert line.startswith(f"{tmp_path / 'gold'}:2: ")
+    line = refused(capsys, f"run={own}", *given[1:])
+    assert line == "gold_first_word=1: give gold_alignments=…, the file that it is about"
     line = refused(capsys, f"run={own}", "gold_alignments=nothing")
     assert line == "nothing: no such file or directory; give another gold_alignments=…"
 

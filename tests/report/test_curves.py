@@ -36,6 +36,12 @@ def test_each_panel_has_its_curves() -> None:
     assert [bool(axes.get_legend()) for axes in (loss, score, rate, speed)] == [True, True, False, False]
 
 
+def test_a_panel_without_points_is_left_out() -> None:
+    """As those of training are where nothing was trained; before the first point all panels are there, empty."""
+    labels = [[axes.get_ylabel() for axes in curves(points, "a run").axes] for points in (POINTS[1:2], [])]
+    assert labels == [["loss, nats a token", "score"], [*PANELS]]
+
+
 def test_a_page_says_in_words_what_its_figures_show() -> None:
     assert described(POINTS, "score") == "score, over updates: BLEU from 1.5 to 9.5; chrF from 20 to 30"
     assert described([], "learning rate") == "learning rate, over updates: no point yet"

@@ -70,7 +70,7 @@ def test_a_training_leaves_a_page_and_a_card(whole: Trainer) -> None:
 def test_the_page_of_a_mean_leads_to_its_parents_and_has_no_empty_curves(data: Path, whole: Trainer) -> None:
     other = new_trainer(*overrides(data, *GIVEN, f"init_from={whole.run.path}", "name=a+b", "seed=2"))
     other.train()
-    parents = f"init_from=['{whole.run.path}','{other.run.path}']"
+    parents = f"init_from=['{whole.run.path}','{other.run.path}/best']"
     mean = new_trainer(*overrides(data, *GIVEN, parents, "trainer.max_epochs=0", "name=mean"))
     mean.train()
     page = (mean.run.path / "report.html").read_text(encoding="utf-8")
