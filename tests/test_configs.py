@@ -89,7 +89,7 @@ def test_diversify_has_an_experiment_of_its_own_that_changes_little_of_the_recip
     )
     assert {key for key in made if made[key] != recipe[key]} == {
         *("teacher_epochs", "trainer.max_epochs"),
-        *("decode.length_penalty", "decode.no_repeat_ngram_size"),
+        *("decode.length_penalty", "decode.coverage_penalty", "decode.no_repeat_ngram_size"),
     }
     said = f"teacher_epochs, set by experiment/{DIVERSIFIED}: no such setting; seq2seq diversify has it"
     assert error_of(f"experiment={DIVERSIFIED}") == said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,6 +29,7 @@ from seq2seq.signals import importing
 if TYPE_CHECKING:
     from seq2seq.data.training_text import TrainingText
 
+REVERSED = ".reversed"  # ends the names of files whose lines have their last word first
 CHUNK = 100_000  # lines that are written at once
 SEEDS = 2**63  # how many there are
 SPLITS = ("train", "valid")  # that teachers read
@@ -41,6 +42,7 @@ class Teacher(NamedTuple):
     settings: TrainConfig
     source: Path  # the side of the training text that it translates
     translation: Path
+    right_to_left: bool  # whether it writes the last word first
 
 
 def main() -> None:
@@ -54,7 +56,9 @@ def diversify(settings: DiversifyConfig, group: Group = ALONE) -> float:
 
     Data diversification (Nguyen et al., 2020, "Data Diversification: A Simple Strategy For Neural Machine
     Translation"), one round. Of each pair (x, y) the students see (x, y), (x, ŷ) of each teacher that translates
-    forward, and (x̂, y) of each that translates backward. They start from the weights of the first teacher, and the
+    forward, and (x̂, y) of each that translates backward. Every second teacher of a direction writes from right to
+    left, whose mistakes are others (Zhang et al., 2019, "Regularizing Neural Machine Translation by
+    Target-bidirectional Agreement"). The students start from the weights of the first teacher, and the
     run is the mean of theirs (Wortsman et al., 2022, "Model soups"). What has been done is not done again.
 
     Raises:
@@ -124,7 +128,7 @@ def _teach(teacher: Teacher, group: Group) -> None:
     train(teacher.settings, group, says_next=False)
     with group.first_goes_first():
         if group.first and not teacher.translation.exists():
-            translate(_translation(teacher))
+            _translate(teacher)
 
 
 def teachers_directory(settings: DiversifyConfig) -> Path:
@@ -137,11 +141,12 @@ def _teachers(settings: DiversifyConfig, directory: Path) -> Iterator[Teacher]:
     """Those that translate forward, then those that translate backward."""
     data = settings.data
     for src, tgt in ((data.src, data.tgt), (data.tgt, data.src)):
-        for seed in _seeds(settings.seed, settings.teachers):
-            name = f"{src}-{tgt}-seed{seed}"
+        for number, seed in enumerate(_seeds(settings.seed, settings.teachers)):
+            right_to_left = settings.right_to_left and number % 2 == 1
+            name = f"{src}-{tgt}-seed{seed}{'-right-to-left' * right_to_left}"
             teacher = dataclasses.replace(
                 as_run(settings),
-                data=_plain(settings, directory, src, tgt),
+                data=_plain(settings, directory, src, tgt, right_to_left),
                 init_from=None,
                 name=name,
                 runs_dir=str(directory),
@@ -150,13 +155,15 @@ def _teachers(settings: DiversifyConfig, directory: Path) -> Iterator[Teacher]:
             )
             if settings.teacher_epochs:
                 teacher.trainer = dataclasses.replace(settings.trainer, max_epochs=settings.teacher_epochs)
-            yield Teacher(teacher, directory / f"train.{src}", directory / f"{name}.{tgt}")
+            yield Teacher(teacher, directory / f"train.{src}", directory / f"{name}.{tgt}", right_to_left)
 
 
-def _plain(settings: DiversifyConfig, directory: Path, src: str, tgt: str) -> FilesConfig:
+def _plain(settings: DiversifyConfig, directory: Path, src: str, tgt: str, right_to_left: bool) -> FilesConfig:
     """The corpus as ``_write_text`` writes it, in one direction or the other."""
-    data = settings.data
-    files = [SplitFiles(str(directory / f"{split}.{src}"), str(directory / f"{split}.{tgt}")) for split in SPLITS]
+    data, order = settings.data, REVERSED * right_to_left
+    files = [
+        SplitFiles(str(directory / f"{split}.{src}"), str(directory / f"{split}.{tgt}{order}")) for split in SPLITS
+    ]
     shared = {item.name: getattr(data, item.name) for item in dataclasses.fields(data) if item.name in SHARED}
     return FilesConfig(
         **{**shared, "name": "files", "src": src, "tgt": tgt, **dict(zip(SPLITS, files, strict=True))}
@@ -203,35 +210,53 @@ def _seeds(seed: int, number: int) -> Iterator[int]:
 
 
 def _write_text(settings: DiversifyConfig, directory: Path) -> None:
-    """Write the training and the validation split as plain text, a file for each language."""
+    """Write the training and the validation split as plain text, a file for each language and order of words."""
     with importing():
         from seq2seq.build.data import read_split, split_paths
         from seq2seq.data.training_text import training_text
-        from seq2seq.storage.atomic import write_text
 
     data = settings.data
     directory.mkdir(parents=True, exist_ok=True)
     train_text = training_text(Path(data.cache_dir), [split_paths(data, "train")], data.verify)
-    _write_lines(train_text, "src", directory / f"train.{data.src}")
-    _write_lines(train_text, "tgt", directory / f"train.{data.tgt}")
     valid = read_split(data, "valid")
-    for language, lines in ((data.src, valid.src), (data.tgt, valid.tgt)):
-        write_text(directory / f"valid.{language}", "".join(f"{line}\n" for line in lines))
+    for language, side in ((data.src, "src"), (data.tgt, "tgt")):
+        for right_to_left in (False, True)[: 1 + settings.right_to_left]:
+            order = REVERSED * right_to_left
+            _write_lines(_lines(train_text, side), directory / f"train.{language}{order}", right_to_left)
+            _write_lines(getattr(valid, side), directory / f"valid.{language}{order}", right_to_left)
 
 
-def _write_lines(text: TrainingText, side: str, path: Path) -> None:
+def _lines(text: TrainingText, side: str) -> Iterator[str]:
+    for first in range(0, len(text), CHUNK):
+        yield from text.lines(side, first, min(first + CHUNK, len(text)))
+
+
+def _write_lines(lines: Iterable[str], path: Path, right_to_left: bool) -> None:
     from seq2seq.decoding.streaming import replacing
 
     with replacing(path) as file:
-        for first in range(0, len(text), CHUNK):
-            file.writelines(f"{line}\n" for line in text.lines(side, first, min(first + CHUNK, len(text))))
+        file.writelines(f"{reversed_words(line) if right_to_left else line}\n" for line in lines)
 
 
-def _translation(teacher: Teacher) -> TranslateConfig:
-    return TranslateConfig(
-        run=str(run_path(teacher.settings)),
-        input=str(teacher.source),
-        output=str(teacher.translation),
-        decode=DecodeConfigOverrides(num_best=1),  # a line for a line
-        machine=teacher.settings.machine,
+def reversed_words(line: str) -> str:
+    """The words of ``line``, and what spaces are between them, from the last to the first."""
+    return " ".join(reversed(line.split(" ")))
+
+
+def _translate(teacher: Teacher) -> None:
+    """Let ``teacher`` translate, and put the words of what it writes from right to left in order."""
+    order = REVERSED * teacher.right_to_left
+    written = teacher.translation.with_name(f"{teacher.translation.name}{order}")
+    translate(
+        TranslateConfig(
+            run=str(run_path(teacher.settings)),
+            input=str(teacher.source),
+            output=str(written),
+            decode=DecodeConfigOverrides(num_best=1),  # a line for a line
+            machine=teacher.settings.machine,
+        )
     )
+    if teacher.right_to_left:
+        with written.open(encoding="utf-8", newline="\n") as lines:
+            _write_lines((line.removesuffix("\n") for line in lines), teacher.translation, right_to_left=True)
+        written.unlink()

@@ -534,6 +534,11 @@ class DiversifyConfig(TrainConfig):
         2, "models of each direction, source to target and back, whose translations are added", high=100
     )
     teacher_epochs: int | None = count(None, "epochs that they are trained for; null: trainer.max_epochs")
+    right_to_left: bool = setting(
+        True,
+        "let every second one of a direction write the last word first, which makes the translations differ more; "
+        "words are what spaces separate",
+    )
     teachers_dir: str | None = setting(
         None,
         "directory that keeps the teachers and their translations, for both directions of a language pair if you "

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given as for_every
+from hypothesis import strategies as st
 from inprocess import error_line, start, status_of
 from reversals import overrides, write_reversals
 from safetensors.torch import load_file
@@ -68,19 +70,53 @@ def test_the_final_model_sees_the_text_and_what_each_teacher_makes_of_it(
     kept = data / "runs" / "s-teachers"
     for one in teachers:
         assert Path(one.runs_dir) == kept
-        for split in ("train", "valid"):
-            for language, side in (("de", "src"), ("en", "tgt")):
-                assert (kept / f"{split}.{language}").read_text() == (data / f"{split}.{side}").read_text()
+    for split in ("train", "valid"):
+        for language, side in (("de", "src"), ("en", "tgt")):
+            assert (kept / f"{split}.{language}").read_text() == (data / f"{split}.{side}").read_text()
     assert {one.init_from for one in (first, second)} == {str(kept / "de-en-seed701")}
     assert first.data == second.data == run.data
     pairs = [*zip(run.data.mix.src, run.data.mix.tgt, strict=True)]
     assert pairs == [
         (f"{kept}/train.de", f"{kept}/de-en-seed701.en"),
-        (f"{kept}/train.de", f"{kept}/de-en-seed702.en"),
+        (f"{kept}/train.de", f"{kept}/de-en-seed702-right-to-left.en"),
         (f"{kept}/en-de-seed701.de", f"{kept}/train.en"),
-        (f"{kept}/en-de-seed702.de", f"{kept}/train.en"),
+        (f"{kept}/en-de-seed702-right-to-left.de", f"{kept}/train.en"),
     ]
-    assert Path(pairs[3][0]).read_text().splitlines() == [f"4 {number}" for number in range(60)]
+    assert Path(pairs[2][0]).read_text().splitlines() == [f"3 {number}" for number in range(60)]
+    assert Path(pairs[3][0]).read_text().splitlines() == [f"{number} 4" for number in range(60)]
+
+
+def test_every_second_teacher_learns_to_write_from_right_to_left(data: Path, trained: list[TrainConfig]) -> None:
+    assert status_of("diversify", *overrides(data, *SHORT, "teachers=3")) == 0
+    forward, backward = trained[:3], trained[3:6]
+    kept = data / "runs" / "s-teachers"
+    for teachers, src, tgt in ((forward, "de", "en"), (backward, "en", "de")):
+        for one, order in zip(teachers, ("", ".reversed", ""), strict=True):
+            for split, files in (("train", one.data.train), ("valid", one.data.valid)):
+                assert (files.src, files.tgt) == (f"{kept}/{split}.{src}", f"{kept}/{split}.{tgt}{order}")
+    lines = (data / "train.tgt").read_text().splitlines()
+    turned = [" ".join(reversed(line.split())) for line in lines]
+    assert turned != lines
+    assert (kept / "train.en.reversed").read_text().splitlines() == turned
+    assert (kept / "de-en-seed102-right-to-left.en").read_text().splitlines()[:2] == ["0 2", "1 2"]
+    assert not [*kept.glob("*seed*.reversed")]
+
+
+def test_all_teachers_write_from_left_to_right_if_you_like(data: Path, trained: list[TrainConfig]) -> None:
+    assert status_of("diversify", *overrides(data, *SHORT, "teachers=2", "right_to_left=false")) == 0
+    kept = data / "runs" / "s-teachers"
+    assert {one.data.train.tgt for one in trained[:4]} == {f"{kept}/train.en", f"{kept}/train.de"}
+    assert (kept / "de-en-seed102.en").read_text().startswith("2 0\n")
+    assert not [*kept.glob("*.reversed")]
+
+
+@for_every(st.text(st.characters(exclude_characters="\n")))
+def test_the_order_of_words_is_turned_and_turned_back(line: str) -> None:
+    assert diversify.reversed_words(diversify.reversed_words(line)) == line
+
+
+def test_only_spaces_part_words() -> None:
+    assert diversify.reversed_words("two  men\u00a0walk .") == ". men\u00a0walk  two"
 
 
 def test_a_single_student_is_the_run(data: Path, trained: list[TrainConfig]) -> None:
