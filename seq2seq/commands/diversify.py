@@ -57,9 +57,9 @@ def diversify(settings: DiversifyConfig, group: Group = ALONE) -> float:
     Data diversification (Nguyen et al., 2020, "Data Diversification: A Simple Strategy For Neural Machine
     Translation"), one round. Of each pair (x, y) the students see (x, y), (x, ŷ) of each teacher that translates
     forward, and (x̂, y) of each that translates backward. Every second teacher of a direction writes from right to
-    left, whose mistakes are others (Zhang et al., 2019, "Regularizing Neural Machine Translation by
-    Target-bidirectional Agreement"). The students start from the weights of the first teacher, and the
-    run is the mean of theirs (Wortsman et al., 2022, "Model soups"). What has been done is not done again.
+    left, and so makes other mistakes (Zhang et al., 2019, "Regularizing Neural Machine Translation by
+    Target-bidirectional Agreement"). The students start from the weights of the first teacher, and the run is the
+    mean of theirs (Wortsman et al., 2022, "Model soups"). What has been done is not done again.
 
     Raises:
         ConfigError: data.mix.weights or trainer.max_epochs=0 is given, or the processes of ``group`` can't do this
@@ -219,8 +219,9 @@ def _write_text(settings: DiversifyConfig, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     train_text = training_text(Path(data.cache_dir), [split_paths(data, "train")], data.verify)
     valid = read_split(data, "valid")
+    orders = [False, True] if settings.right_to_left and settings.teachers > 1 else [False]
     for language, side in ((data.src, "src"), (data.tgt, "tgt")):
-        for right_to_left in (False, True)[: 1 + settings.right_to_left]:
+        for right_to_left in orders:
             order = REVERSED * right_to_left
             _write_lines(_lines(train_text, side), directory / f"train.{language}{order}", right_to_left)
             _write_lines(getattr(valid, side), directory / f"valid.{language}{order}", right_to_left)

@@ -536,8 +536,8 @@ class DiversifyConfig(TrainConfig):
     teacher_epochs: int | None = count(None, "epochs that they are trained for; null: trainer.max_epochs")
     right_to_left: bool = setting(
         True,
-        "let every second one of a direction write the last word first, which makes the translations differ more; "
-        "words are what spaces separate",
+        "every second teacher of a direction writes the last word first, which makes the translations differ "
+        "more; a word is what spaces separate",
     )
     teachers_dir: str | None = setting(
         None,

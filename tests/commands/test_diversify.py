@@ -122,6 +122,7 @@ def test_only_spaces_part_words() -> None:
 def test_a_single_student_is_the_run(data: Path, trained: list[TrainConfig]) -> None:
     for given, parent in (([], "s-teachers/de-en-seed101"), (["init_from=other"], None)):
         assert status_of("diversify", *overrides(data, *SHORT, "teachers=1", "students=1", *given)) == 0
+        assert not [*(data / "runs" / "s-teachers").glob("*.reversed")]  # no teacher would read them
         *_, backward, run = trained
         assert (backward.data.src, backward.init_from) == ("en", None)
         assert (run.name, run.trainer.max_epochs) == ("s", 3)
